@@ -1,0 +1,161 @@
+"""Weight bundles: one safetensors file each, architecture and provenance in its header.
+
+The trained bundles ship inside the package (`weights/`), so the main job needs no download. The environment variable
+TALKHEAD_WEIGHTS names a folder that is used instead; set but absent is an error, never a silent fall-back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save_file
+
+WEIGHTS_VARIABLE = "TALKHEAD_WEIGHTS"
+SUMS_NAME = "SHA256SUMS.json"
+SUFFIX = ".safetensors"
+
+
+class BundleError(RuntimeError):
+    """A bundle is missing, damaged, or not what its name says. The message says which file and what to do."""
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A loaded bundle.
+
+    Attributes:
+        name: the file's stem.
+        tensors: parameter name to tensor.
+        config: the architecture's sizes, as the network's config dataclass takes them.
+        metadata: provenance: data tier, licence, training command, results.
+        sha256: hex digest of the file.
+    """
+
+    name: str
+    tensors: dict[str, torch.Tensor]
+    config: dict[str, Any]
+    metadata: dict[str, str] = field(default_factory=dict)
+    sha256: str = ""
+
+
+def weights_folder() -> Path:
+    """The folder bundles are loaded from.
+
+    Raises:
+        BundleError: TALKHEAD_WEIGHTS is set and is not a folder.
+    """
+    chosen = os.environ.get(WEIGHTS_VARIABLE)
+    if chosen:
+        folder = Path(chosen)
+        if not folder.is_dir():
+            raise BundleError(f"{WEIGHTS_VARIABLE} names {chosen}, which is not a folder: correct or unset it.")
+        return folder
+    return Path(__file__).parent / "weights"
+
+
+def bundle_path(name_or_path: str | Path) -> Path:
+    """Where a bundle lies: a path is taken as it is, a name is looked up in `weights_folder`."""
+    path = Path(name_or_path)
+    return path if path.suffix == SUFFIX else weights_folder() / f"{name_or_path}{SUFFIX}"
+
+
+def list_bundles() -> list[str]:
+    """Names of the bundles in the weights folder, sorted."""
+    return sorted(path.stem for path in weights_folder().glob(f"*{SUFFIX}"))
+
+
+def recorded_sums(folder: Path) -> dict[str, str]:
+    """File name to sha256, as recorded beside the bundles; empty where nothing is recorded."""
+    sums = folder / SUMS_NAME
+    return json.loads(sums.read_text()) if sums.is_file() else {}
+
+
+def read_checked(path: Path) -> tuple[bytes, str]:
+    """The bytes of a bundle and their sha256, compared with what is recorded beside it.
+
+    Raises:
+        BundleError: the file is missing or its hash differs.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        names = ", ".join(list_bundles()) or "none"
+        raise BundleError(
+            f"Bundle {path} cannot be read ({error.strerror}): reinstall talkhead, or choose one of: {names}."
+        ) from error
+    digest = hashlib.sha256(data).hexdigest()
+    expected = recorded_sums(path.parent).get(path.name)
+    if expected is not None and expected != digest:
+        raise BundleError(f"Bundle {path} does not match its recorded sha256: reinstall talkhead to restore it.")
+    return data, digest
+
+
+def read_header(data: bytes) -> dict[str, str]:
+    """The safetensors `__metadata__` of a file's bytes."""
+    length = int.from_bytes(data[:8], "little")
+    header: dict[str, str] = json.loads(data[8 : 8 + length]).get("__metadata__", {})
+    return header
+
+
+def load_bundle(name_or_path: str | Path) -> Bundle:
+    """Load a bundle, its hash checked.
+
+    Raises:
+        BundleError: missing, damaged, tampered with, or without a config in its header.
+    """
+    path = bundle_path(name_or_path)
+    data, digest = read_checked(path)
+    try:
+        header = read_header(data)
+        tensors = load_tensors(data)
+        config = json.loads(header.pop("config"))
+    except (SafetensorError, KeyError, ValueError, UnicodeDecodeError) as error:
+        raise BundleError(f"Bundle {path} is damaged ({error}): reinstall talkhead to restore it.") from error
+    return Bundle(path.stem, tensors, config, header, digest)
+
+
+def verify_bundle(name: str) -> Bundle:
+    """Load a bundle and insist that a hash is recorded for it.
+
+    Raises:
+        BundleError: as `load_bundle`, or no hash is recorded.
+    """
+    path = bundle_path(name)
+    bundle = load_bundle(path)
+    if path.name not in recorded_sums(path.parent):
+        raise BundleError(f"Bundle {path} has no recorded sha256 in {SUMS_NAME}: reinstall talkhead.")
+    return bundle
+
+
+def save_bundle(
+    path: Path,
+    tensors: Mapping[str, torch.Tensor],
+    config: Mapping[str, Any],
+    metadata: Mapping[str, str],
+) -> str:
+    """Write a bundle and record its hash beside it; returns the sha256.
+
+    Args:
+        path: target, ending in .safetensors.
+        tensors: parameters; stored contiguous, in the dtype given.
+        config: JSON-able sizes from which the network is rebuilt.
+        metadata: provenance; should hold `data_tier`, `licence` and `training_command`.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".tmp")
+    stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    save_file(stored, partial, metadata={**metadata, "config": json.dumps(dict(config), sort_keys=True)})
+    digest = hashlib.sha256(partial.read_bytes()).hexdigest()
+    partial.replace(path)
+    sums = recorded_sums(path.parent) | {path.name: digest}
+    (path.parent / SUMS_NAME).write_text(json.dumps(dict(sorted(sums.items())), indent=2) + "\n")
+    return digest

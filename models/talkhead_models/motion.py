@@ -1,0 +1,77 @@
+"""FaceMotion: what moves in a talking head, as numbers that belong to no particular face.
+
+The mesh of a frame is ``pose(neutral + expression @ basis + lids + ...)``: see `talkhead_models.basis` for the way back
+to points. Everything is relative to the reference (the portrait), so that all zeros is the portrait at rest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+EXPRESSION_SIZE = 32
+"""Number of expression coefficients K."""
+
+MOTION_SIZE = EXPRESSION_SIZE + 10
+"""Width D of a motion frame: expression, lids (2), gaze (2), rotation (3), translation (3)."""
+
+MOTION_FPS = 25
+"""Frames a second of generated motion; other rates are resampled from it."""
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class FaceMotion:
+    """Motion of one face over T frames.
+
+    Attributes:
+        expression: (T, K) float32, coefficients of the expression basis in standard deviations of the training data,
+            0 = neutral face with closed lips.
+        lids: (T, 2) float32, closure of the left-of-picture and right-of-picture eye, 0 = open as in the reference,
+            1 = closed; slightly negative = widened.
+        gaze: (T, 2) float32, offset of the irises from the reference in eye widths, x right, y down.
+        rotation: (T, 3) float32 radians, pitch (nod, positive = down), yaw (positive = towards picture right), roll
+            (positive = clockwise in the picture), relative to the reference.
+        translation: (T, 3) float32, x and y in interocular distances (outer eye corners) and the natural log of the
+            scale, relative to the reference.
+        fps: frames a second.
+    """
+
+    expression: Array
+    lids: Array
+    gaze: Array
+    rotation: Array
+    translation: Array
+    fps: Fraction = Fraction(MOTION_FPS)
+
+    @property
+    def num_frames(self) -> int:
+        """T."""
+        return int(self.expression.shape[0])
+
+    def to_array(self) -> Array:
+        """All fields side by side, (T, D) float32, in the order of the class."""
+        parts = (self.expression, self.lids, self.gaze, self.rotation, self.translation)
+        return np.concatenate(parts, axis=1).astype(np.float32)
+
+    @classmethod
+    def from_array(cls, array: Array, fps: Fraction | int = MOTION_FPS) -> FaceMotion:
+        """The inverse of `to_array`.
+
+        Raises:
+            ValueError: the array is not (T, D).
+        """
+        if array.ndim != 2 or array.shape[1] != MOTION_SIZE:
+            raise ValueError(f"motion must be (T, {MOTION_SIZE}), got {array.shape}")
+        array = np.asarray(array, np.float32)
+        cuts = np.cumsum([EXPRESSION_SIZE, 2, 2, 3])
+        return cls(*np.split(array, cuts, axis=1), fps=Fraction(fps))
+
+    def __getitem__(self, index: slice) -> FaceMotion:
+        """A run of frames."""
+        parts = {f.name: getattr(self, f.name)[index] for f in fields(self) if f.name != "fps"}
+        return FaceMotion(**parts, fps=self.fps)
