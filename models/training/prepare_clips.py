@@ -25,6 +25,7 @@ from pathlib import Path
 import cv2
 import joblib
 import numpy as np
+from joblib.externals.loky import get_reusable_executor
 
 log = logging.getLogger("prepare_clips")
 
@@ -99,12 +100,12 @@ def main() -> None:
     out = args.work / "mesh"
     out.mkdir(parents=True, exist_ok=True)
     tasks = [(args.data / "clips" / row["file"], out / f"{Path(row['file']).stem}.npz") for row in rows]
-    results = joblib.Parallel(n_jobs=args.jobs, return_as="generator_unordered")(
-        joblib.delayed(run)(video, target) for video, target in tasks
-    )
-    for index, name in enumerate(results, 1):
-        if index % 50 == 0:
-            log.info("%d of %d clips tracked (%s)", index, len(tasks), name)
+    # A reset tracker keeps about 10 MB: fresh processes every 200 clips bound the memory.
+    for start in range(0, len(tasks), 200):
+        batch = tasks[start : start + 200]
+        joblib.Parallel(n_jobs=args.jobs)(joblib.delayed(run)(video, target) for video, target in batch)
+        get_reusable_executor().shutdown(wait=True)
+        log.info("%d of %d clips tracked", start + len(batch), len(tasks))
 
 
 if __name__ == "__main__":
