@@ -1,0 +1,244 @@
+"""The portrait: a picture with one chosen face, its mesh and its person mask, checked and ready to animate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from talkhead_cli.errors import InputError, NoFaceError
+from talkhead_cli.face.backend import Face, get_backend, select_face
+from talkhead_cli.face.image import MIN_SIDE, PortraitImage, read_portrait_image
+from talkhead_cli.face.landmarks import (
+    Box,
+    Mesh,
+    eye_openness,
+    head_angles,
+    mesh_box,
+    mouth_gap,
+)
+from talkhead_cli.face.mask import person_mask
+from talkhead_cli.face.quality import face_sharpness, occlusion_hints
+
+MIN_FACE = 64
+MAX_YAW = 40.0
+MAX_PITCH = 35.0
+MAX_ROLL = 60.0
+EYES_CLOSED_BELOW = 0.12
+
+
+@dataclass(frozen=True)
+class Portrait:
+    """What the renderer starts from. Left and right are those of the picture.
+
+    Attributes:
+        image: (H, W, 3) uint8 RGB, H and W even; transparent parts already composited.
+        alpha: (H, W) float32 in [0, 1], None when the picture is opaque.
+        mesh: (478, 3) float32 pixels of `image`, z in the same unit, smaller towards the camera.
+        box: (x0, y0, x1, y1) pixels, tight around the mesh.
+        person_mask: (H, W) float32 in [0, 1].
+        yaw: degrees, positive towards the right of the picture.
+        pitch: degrees, positive downwards.
+        roll: degrees, positive clockwise.
+        sharpness: normalised Laplacian variance of the face; see `talkhead_cli.face.quality`.
+        mouth_gap: inner-lip gap over the distance of the outer eye corners.
+        eye_openness: height over width of the left and right eye.
+        eyes_closed: for the left and right eye.
+        occlusions: hints at things in front of the face; may be wrong.
+        score: confidence of the detector in [0, 1].
+        num_faces: faces in the picture.
+        backend: name of the face backend.
+        path: the picture's file.
+        crop_box: (x0, y0, x1, y1) the part of the upright picture that is kept, in its pixels.
+        scale: `image` pixels per pixel of the upright picture.
+        notes: what was done to the picture on reading.
+    """
+
+    image: NDArray[np.uint8]
+    alpha: NDArray[np.float32] | None
+    mesh: Mesh
+    box: Box
+    person_mask: NDArray[np.float32]
+    yaw: float
+    pitch: float
+    roll: float
+    sharpness: float
+    mouth_gap: float
+    eye_openness: tuple[float, float]
+    eyes_closed: tuple[bool, bool]
+    occlusions: tuple[str, ...] = ()
+    score: float = 1.0
+    num_faces: int = 1
+    backend: str = "mediapipe"
+    path: Path | None = None
+    crop_box: tuple[int, int, int, int] = (0, 0, 0, 0)
+    scale: float = 1.0
+    notes: tuple[str, ...] = ()
+
+
+def load_portrait(
+    path: str | Path,
+    face: str = "largest",
+    backend: str = "mediapipe",
+    background: str | tuple[int, int, int] | None = None,
+    size: int | None = None,
+    crop: str = "full",
+) -> Portrait:
+    """Read a picture, choose a face, and check that it can be animated.
+
+    Args:
+        path: any still picture.
+        face: "largest", N from the left, or "X,Y" in pixels of the upright picture.
+        backend: "mediapipe" or "face-alignment".
+        background: colour behind a transparent picture.
+        size: longest side of the result in pixels; smaller pictures are not enlarged.
+        crop: "full" keeps the picture, "face" a square around the head and shoulders.
+
+    Raises:
+        InputError: the picture cannot be used, or an argument is wrong.
+        NoFaceError: no face, or one that cannot be animated.
+    """
+    if crop not in {"full", "face"}:
+        raise InputError(f"there is no crop {crop!r}; choose 'full' or 'face'")
+    if size is not None and size < MIN_SIDE:
+        raise InputError(f"size {size} is too small; at least {MIN_SIDE} pixels are needed")
+    source = read_portrait_image(path, background)
+    detector = get_backend(backend)
+    faces = detector.detect(source.pixels)
+    chosen = select_face(faces, face, str(path))
+    check_face(chosen, str(path))
+    box = face_crop(source.pixels.shape, chosen) if crop == "face" else whole(source.pixels.shape)
+    image, alpha, mesh, scale = cut_and_scale(source, chosen.mesh, box, size)
+    return make_portrait(
+        image,
+        alpha,
+        mesh,
+        score=chosen.score,
+        num_faces=len(faces),
+        backend=detector.name,
+        source=source,
+        crop_box=box,
+        scale=scale,
+    )
+
+
+def make_portrait(
+    image: NDArray[np.uint8],
+    alpha: NDArray[np.float32] | None,
+    mesh: Mesh,
+    *,
+    score: float = 1.0,
+    num_faces: int = 1,
+    backend: str = "mediapipe",
+    source: PortraitImage | None = None,
+    crop_box: tuple[int, int, int, int] | None = None,
+    scale: float = 1.0,
+) -> Portrait:
+    """A portrait from a picture and its mesh: measures and mask are made here."""
+    yaw, pitch, roll = head_angles(mesh)
+    openness = eye_openness(mesh)
+    return Portrait(
+        image=image,
+        alpha=alpha,
+        mesh=mesh,
+        box=mesh_box(mesh),
+        person_mask=person_mask(image, mesh, alpha),
+        yaw=yaw,
+        pitch=pitch,
+        roll=roll,
+        sharpness=face_sharpness(image, mesh),
+        mouth_gap=mouth_gap(mesh),
+        eye_openness=openness,
+        eyes_closed=(openness[0] < EYES_CLOSED_BELOW, openness[1] < EYES_CLOSED_BELOW),
+        occlusions=occlusion_hints(image, mesh),
+        score=score,
+        num_faces=num_faces,
+        backend=backend,
+        path=source.path if source else None,
+        crop_box=crop_box or whole(image.shape),
+        scale=scale,
+        notes=source.notes if source else (),
+    )
+
+
+def check_face(face: Face, where: str) -> None:
+    """Refuse a face that cannot be animated.
+
+    Raises:
+        NoFaceError: too small, or turned too far.
+    """
+    problem = face_problem(face)
+    if problem:
+        raise NoFaceError(f"{where}: {problem}")
+
+
+def face_problem(face: Face) -> str | None:
+    """Why a face cannot be animated and what to do, or None."""
+    if min(face.width, face.height) < MIN_FACE:
+        return (
+            f"the face is only {face.width:.0f}x{face.height:.0f} pixels; at least {MIN_FACE} are needed, "
+            "use a larger picture or a closer crop"
+        )
+    yaw, pitch, roll = head_angles(face.mesh)
+    if abs(yaw) > MAX_YAW:
+        return (
+            f"the head is turned {abs(yaw):.0f} degrees to the side, more than the {MAX_YAW:.0f} that can be animated; "
+            "use a picture that looks towards the camera"
+        )
+    if abs(pitch) > MAX_PITCH:
+        way = "down" if pitch > 0 else "up"
+        return (
+            f"the head is tilted {abs(pitch):.0f} degrees {way}, more than the {MAX_PITCH:.0f} that can be animated; "
+            "use a picture that looks towards the camera"
+        )
+    if abs(roll) > MAX_ROLL:
+        return f"the face lies {abs(roll):.0f} degrees on its side; turn the picture upright"
+    return None
+
+
+def whole(shape: tuple[int, ...]) -> tuple[int, int, int, int]:
+    """The box of a whole picture."""
+    return 0, 0, int(shape[1]), int(shape[0])
+
+
+def face_crop(shape: tuple[int, ...], face: Face) -> tuple[int, int, int, int]:
+    """Square with room for hair above and shoulders below, inside the picture, of even size."""
+    height, width = shape[:2]
+    unit = max(face.width, face.height)
+    side = int(min(round(2.5 * unit), width, height)) // 2 * 2
+    left = (face.box[0] + face.box[2]) / 2 - side / 2
+    top = face.box[1] - 0.65 * unit if side >= 2.4 * unit else (face.box[1] + face.box[3]) / 2 - side / 2
+    x0 = int(np.clip(round(left), 0, width - side))
+    y0 = int(np.clip(round(top), 0, height - side))
+    return x0, y0, x0 + side, y0 + side
+
+
+def cut_and_scale(
+    source: PortraitImage, mesh: Mesh, box: tuple[int, int, int, int], size: int | None
+) -> tuple[NDArray[np.uint8], NDArray[np.float32] | None, Mesh, float]:
+    """Picture, alpha and mesh of a part of the picture, made smaller where `size` asks for it."""
+    import cv2
+
+    x0, y0, x1, y1 = box
+    image = source.pixels[y0:y1, x0:x1]
+    alpha = None if source.alpha is None else source.alpha[y0:y1, x0:x1]
+    moved = mesh - np.array([x0, y0, 0], np.float32)
+    longest = max(image.shape[:2])
+    if size is None or size >= longest:
+        return np.ascontiguousarray(image), alpha, moved, 1.0
+    scale = size / longest
+    width, height = (max(2, round(side * scale)) for side in (x1 - x0, y1 - y0))
+    if min(width, height) < MIN_SIDE:
+        raise InputError(
+            f"{source.path}: at size {size} the picture would be {width}x{height}; at least {MIN_SIDE} a side are needed"
+        )
+    image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    if alpha is not None:
+        alpha = cv2.resize(alpha, (width, height), interpolation=cv2.INTER_AREA)
+        alpha = np.ascontiguousarray(alpha[: height // 2 * 2, : width // 2 * 2])
+    factors = np.array([width / (x1 - x0), height / (y1 - y0), scale], np.float32)
+    moved = (moved + [0.5, 0.5, 0.0]) * factors - [0.5, 0.5, 0.0]
+    image = np.ascontiguousarray(image[: height // 2 * 2, : width // 2 * 2])
+    return image, alpha, moved.astype(np.float32), scale
