@@ -155,6 +155,7 @@ def save_bundle(
     stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     save_file(stored, partial, metadata={**metadata, "config": json.dumps(dict(config), sort_keys=True)})
     digest = hashlib.sha256(partial.read_bytes()).hexdigest()
+    partial.chmod(0o644)
     partial.replace(path)
     sums = recorded_sums(path.parent) | {path.name: digest}
     (path.parent / SUMS_NAME).write_text(json.dumps(dict(sorted(sums.items())), indent=2) + "\n")

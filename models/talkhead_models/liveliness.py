@@ -1,0 +1,149 @@
+"""Blinks and gaze as random events in time.
+
+Both are rare and sudden: a chunk of 1.28 s holds a third of a blink, and the speech corpora hardly show any. So they are
+drawn as events, with rates and shapes fitted to the training clips, instead of by the diffusion. Event number i depends
+on the seed and i alone; `EventState` says which comes next, so that chunks join exactly.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from talkhead_models.motion import MOTION_FPS
+from talkhead_models.sampling import number_for
+from talkhead_models.streaming import EventState
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class EventConfig:
+    """Rates and shapes; the defaults are of the order of what people do, a bundle holds the fitted ones.
+
+    Attributes:
+        blink_seconds: median time between blinks.
+        blink_spread: its standard deviation in the logarithm.
+        closing_seconds, closed_seconds, opening_seconds: the phases of a blink.
+        gaze_seconds: median time the eyes rest on a point.
+        gaze_spread: its standard deviation in the logarithm.
+        gaze_x, gaze_y: deviation of the points, in eye widths.
+        gaze_follow: how far the eyes turn back when the head turns, eye widths a radian.
+    """
+
+    blink_seconds: float = 3.2
+    blink_spread: float = 0.5
+    closing_seconds: float = 0.09
+    closed_seconds: float = 0.05
+    opening_seconds: float = 0.15
+    gaze_seconds: float = 1.3
+    gaze_spread: float = 0.6
+    gaze_x: float = 0.018
+    gaze_y: float = 0.009
+    gaze_follow: float = 0.25
+
+
+def start_events(config: EventConfig, seed: int) -> EventState:
+    """The state before the first frame: the first blink and gaze shift come after a shortened wait."""
+    blink = wait(config.blink_seconds, config.blink_spread, seed, "first blink", 0) * 0.6
+    gaze = wait(config.gaze_seconds, config.gaze_spread, seed, "first gaze", 0) * 0.6
+    return EventState(0, blink, 0, gaze, (0.0, 0.0))
+
+
+def wait(median: float, spread: float, seed: int, label: str, index: int) -> float:
+    """Frames until the next event: log-normal, bounded to a third and three times the median."""
+    rng = np.random.default_rng(number_for(seed, label, index))
+    return MOTION_FPS * float(np.clip(median * np.exp(spread * rng.standard_normal()), median / 3, median * 3))
+
+
+def rise(x: Array) -> Array:
+    """Smooth step from 0 to 1 over x in [0, 1]."""
+    x = np.clip(x, 0, 1)
+    return np.asarray(x * x * (3 - 2 * x), np.float32)
+
+
+def blink_shape(config: EventConfig, seconds: Array, seed: int, index: int) -> Array:
+    """Lid closure of one blink at times from its start, (T,) to (T, 2) in [0, 1]."""
+    rng = np.random.default_rng(number_for(seed, "blink shape", index))
+    pace = float(rng.uniform(0.85, 1.2))
+    closing, closed, opening = (
+        pace * config.closing_seconds,
+        # At least one frame sees the eye fully closed.
+        max(pace * config.closed_seconds, 1.02 / MOTION_FPS),
+        pace * config.opening_seconds,
+    )
+    down = rise(seconds / closing)
+    up = rise((seconds - closing - closed) / opening)
+    closure = down * (1 - up)
+    # The two lids are never quite together.
+    sides = np.array([1.0, 1.0 - rng.uniform(0.0, 0.03)], np.float32)
+    if rng.random() < 0.5:
+        sides = sides[::-1]
+    return np.asarray(closure[:, None] * sides, np.float32)
+
+
+def blink_frames(config: EventConfig) -> float:
+    """Frames the longest blink lasts."""
+    seconds = config.closing_seconds + config.closed_seconds + config.opening_seconds
+    return MOTION_FPS * (1.2 * seconds + 0.05)
+
+
+def blinks(
+    config: EventConfig, seed: int, state: EventState, first_frame: int, num_frames: int
+) -> tuple[Array, int, float]:
+    """Lid closure (T, 2) of some frames, and the number and start of the blink that is under way or next."""
+    times = first_frame + np.arange(num_frames, dtype=np.float32)
+    lids = np.zeros((num_frames, 2), np.float32)
+    index, start = state.blink_index, state.blink_frame
+    while start < first_frame + num_frames:
+        lids = np.maximum(lids, blink_shape(config, (times - start) / MOTION_FPS, seed, index))
+        if start + blink_frames(config) > first_frame + num_frames:
+            break
+        index += 1
+        start += max(wait(config.blink_seconds, config.blink_spread, seed, "blink", index), blink_frames(config))
+    return lids, index, start
+
+
+def gaze_shifts(
+    config: EventConfig, seed: int, state: EventState, first_frame: int, num_frames: int
+) -> tuple[Array, EventState]:
+    """Gaze (T, 2) of some frames, and the state behind them."""
+    times = first_frame + np.arange(num_frames)
+    gaze = np.empty((num_frames, 2), np.float32)
+    index, start, place = state.gaze_index, state.gaze_frame, state.gaze
+    gaze[:] = place
+    while start < first_frame + num_frames:
+        rng = np.random.default_rng(number_for(seed, "gaze point", index))
+        target = rng.standard_normal(2) * (config.gaze_x, config.gaze_y)
+        if rng.random() < 0.4:
+            target = target * 0.2  # back to the camera
+        # A saccade of this size takes about a frame and is not smoothed: eyes jump.
+        gaze[times >= start] = target
+        place = (float(target[0]), float(target[1]))
+        index += 1
+        start += wait(config.gaze_seconds, config.gaze_spread, seed, "gaze", index)
+    return gaze, EventState(state.blink_index, state.blink_frame, index, start, place)
+
+
+def events(
+    config: EventConfig, seed: int, state: EventState, first_frame: int, rotation: Array
+) -> tuple[Array, Array, EventState]:
+    """Lids and gaze of a run of frames.
+
+    Args:
+        config: rates and shapes.
+        seed: the clip's seed.
+        state: from the chunk before.
+        first_frame: number of the run's first frame in the clip.
+        rotation: (T, 3) radians, the head's; the eyes stay with the camera when it turns.
+
+    Returns:
+        lids (T, 2), gaze (T, 2), and the state for the next run.
+    """
+    lids, index, start = blinks(config, seed, state, first_frame, len(rotation))
+    gaze, moved = gaze_shifts(config, seed, state, first_frame, len(rotation))
+    back = np.stack([-rotation[:, 1], -0.5 * rotation[:, 0]], axis=1) * config.gaze_follow
+    following = EventState(index, start, moved.gaze_index, moved.gaze_frame, moved.gaze)
+    return lids, np.asarray(gaze + back, np.float32), following

@@ -1,0 +1,313 @@
+"""FaceRenderer: full frames of one portrait under a FaceMotion.
+
+Per frame: place the mesh, warp the portrait backward (exact triangles in the face, a coarse map on the rings around),
+put the warped person over a still background plate, refine mouth and eyes in canonical patches, paste back. Pixels
+outside the moving region are the portrait's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from talkhead_models import topology as topo
+from talkhead_models.basis import FaceBasis, Pose, fit_pose, gaze_offsets, rotation_matrix
+from talkhead_models.motion import FaceMotion
+from talkhead_models.patches import (
+    EYES,
+    MOUTH,
+    PIXELS_PER_UNIT,
+    EyeMap,
+    Patch,
+    PatchSource,
+    PatchSpec,
+    crop_patch,
+    dark_of,
+    eye_outline,
+    patch_frame,
+    warp_patch,
+)
+from talkhead_models.plate import background_plate, soft_mask
+from talkhead_models.refiner import Refiner
+from talkhead_models.rig import FaceRig
+from talkhead_models.rings import make_rings, move_rings
+from talkhead_models.warp import (
+    apply_affines,
+    box_of,
+    coverage,
+    invert_affine,
+    raster_ids,
+    transform,
+    triangle_affines,
+)
+
+Array = NDArray[np.float32]
+Bytes = NDArray[np.uint8]
+
+COARSE = 4
+"""The rings' map is drawn at 1/COARSE of the resolution: it is smooth."""
+
+
+class Placed(NamedTuple):
+    """Geometry of one frame: mesh (478, 3), ring points (R, 2), pose, gaze change (2,)."""
+
+    mesh: Array
+    rings: Array
+    pose: Pose
+    gaze: Array
+
+
+class PatchState(NamedTuple):
+    """What a patch of one portrait needs: spec, source, source crop and hole as tensors, its network."""
+
+    spec: PatchSpec
+    source: PatchSource
+    crop: torch.Tensor
+    hole: torch.Tensor
+    refiner: Refiner
+
+
+class Painted(NamedTuple):
+    """Residuals of one patch of one frame, (h, w, 3) float32 pixels, and the frame's patch frame (2, 3)."""
+
+    skin: Array
+    inside: Array
+    frame: Array
+
+
+@dataclass
+class FaceRenderer:
+    """Renders one portrait. Make it with `create`."""
+
+    image: Bytes
+    rig: FaceRig
+    refiners: Sequence[PatchState]
+    threads: int
+
+    @classmethod
+    def create(
+        cls,
+        image: Bytes,
+        mesh: Array,
+        person_mask: Array,
+        basis: FaceBasis,
+        refiners: Mapping[str, Refiner],
+        threads: int = 2,
+    ) -> FaceRenderer:
+        """Prepare a portrait.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            mesh: (478, 3) float32 pixels.
+            person_mask: (H, W) float32 in [0, 1].
+            basis: the face model.
+            refiners: networks by patch name ("mouth", "eyes"); a missing one leaves its patch as warped.
+            threads: frames composed at once.
+        """
+        rig = FaceRig.fit(mesh, basis)
+        renderer = cls(image, rig, [], threads)
+        renderer._prepare(person_mask)
+        specs = [spec for spec in (MOUTH, EYES) if spec.name in refiners]
+        renderer.refiners = [renderer._patch_state(spec, refiners[spec.name]) for spec in specs]
+        return renderer
+
+    def _prepare(self, person_mask: Array) -> None:
+        height, width = self.image.shape[:2]
+        self.rings = make_rings(self.rig)
+        self.oval = list(topo.FACE_OVAL)
+        self.box = box_of(self.rings.points[:, :2], 2, (width, height))
+        x0, y0, x1, y1 = self.box
+        mask = soft_mask(person_mask, self.rig.mesh[self.oval, :2], self.rig.unit)
+        self.mask = np.ascontiguousarray(mask[y0:y1, x0:x1])
+        self.plate = background_plate(self.image[y0:y1, x0:x1], self.mask, self.rig.unit)
+        self.has_background = bool((self.mask < 250).any())
+        self.dark = dark_of(self.image, self.rig.mesh)
+        self.source_corners = self.rig.mesh[:, :2][self.rig.basis.triangles]
+        base = np.concatenate([self.rig.mesh[self.oval, :2], self.rings.points[:, :2]])
+        self.ring_corners = base[self.rings.triangles]
+        self.own_gaze = gaze_offsets(self.rig.pose.invert(self.rig.mesh))
+
+    def _patch_state(self, spec: PatchSpec, refiner: Refiner) -> PatchState:
+        zoom = min(1.0, PIXELS_PER_UNIT / self.rig.unit)
+        image = self.image
+        if zoom < 1:
+            image = np.asarray(cv2.resize(image, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_AREA), np.uint8)
+        # Pixel centres at integers: shrinking moves them by half a pixel.
+        mesh = self.rig.mesh.copy()
+        mesh[:, :2] = (mesh[:, :2] + 0.5) * zoom - 0.5
+        pose = self.rig.pose
+        pose = Pose(pose.scale * zoom, pose.rotation, pose.offset * zoom)
+        frame = patch_frame(spec, self.rig.neutral, pose)
+        source = PatchSource(image, mesh, frame, self.dark)
+        points = transform(mesh[:, :2], frame)
+        size = (spec.width, spec.height)
+        hole = np.max([coverage(points[list(outline)], size) for outline in spec.holes], 0)
+        crop = torch.from_numpy(crop_patch(spec, image, frame)).permute(2, 0, 1)[None].float() / 127.5 - 1
+        return PatchState(spec, source, crop, torch.from_numpy(hole)[None, None], refiner)
+
+    # --- Geometry ----------------------------------------------------------------------------------------------------
+
+    def place(self, motion: FaceMotion) -> list[Placed]:
+        """Meshes, rings and poses of each frame."""
+        meshes = self.rig.meshes(motion)
+        rigid = self.rig.move(self.rings.points, motion)
+        oval_rigid = self.rig.move(self.rig.mesh[self.oval], motion)
+        rotation = rotation_matrix(motion.rotation) @ self.rig.pose.rotation
+        offset = self.rig.move(self.rig.pose.offset[None], motion)[:, 0]
+        scale = self.rig.pose.scale * np.exp(motion.translation[:, 2])
+        placed = []
+        for i in range(motion.num_frames):
+            rings = move_rings(self.rings, rigid[i], oval_rigid[i], meshes[i, self.oval])
+            placed.append(Placed(meshes[i], rings, Pose(scale[i], rotation[i], offset[i]), motion.gaze[i]))
+        return placed
+
+    # --- Refinement --------------------------------------------------------------------------------------------------
+
+    def paint(self, placed: Sequence[Placed]) -> list[list[Painted]]:
+        """Residuals of every patch of every frame, networks run on the whole chunk at once."""
+        painted: list[list[Painted]] = [[] for _ in placed]
+        for state in self.refiners:
+            frames = [patch_frame(state.spec, self.rig.neutral, frame.pose) for frame in placed]
+
+            def warp(index: int, state: PatchState = state, frames: list[Array] = frames) -> Patch:
+                frame = placed[index]
+                triangles = self.rig.basis.triangles
+                return warp_patch(state.spec, state.source, frame.mesh, frames[index], triangles, frame.gaze)
+
+            with ThreadPoolExecutor(self.threads) as pool:
+                patches = list(pool.map(warp, range(len(placed))))
+            skin, inside = (
+                torch.from_numpy(np.stack([getattr(p, name) for p in patches])).permute(0, 3, 1, 2).float() / 127.5 - 1
+                for name in ("skin", "inside")
+            )
+            hole = torch.from_numpy(np.stack([p.hole for p in patches]))[:, None]
+            size = len(patches)
+            with torch.inference_mode():
+                residuals = state.refiner(
+                    skin, inside, hole, state.crop.expand(size, -1, -1, -1), state.hole.expand(size, -1, -1, -1)
+                )
+            arrays = [(r * 127.5).permute(0, 2, 3, 1).contiguous().numpy() for r in residuals]
+            for i in range(size):
+                painted[i].append(Painted(arrays[0][i], arrays[1][i], frames[i]))
+        return painted
+
+    # --- Composition -------------------------------------------------------------------------------------------------
+
+    def _map(self, frame: Placed) -> Array:
+        """(h, w, 2) source position of each pixel of the moving box."""
+        x0, y0, x1, y1 = self.box
+        coarse = (-(-(x1 - x0) // COARSE) + 1, -(-(y1 - y0) // COARSE) + 1)
+        points = np.concatenate([frame.mesh[self.oval, :2], frame.rings])
+        corners = points[self.rings.triangles]
+        affines = triangle_affines(corners, self.ring_corners)
+        grid_x, grid_y = np.meshgrid(np.arange(coarse[0]) * COARSE + x0, np.arange(coarse[1]) * COARSE + y0)
+        small = np.stack([grid_x, grid_y], -1).astype(np.float32)
+        # The raster's pixel (i, j) stands for the picture's (x0 + 4 i, y0 + 4 j).
+        shrink = np.array([x0, y0], np.float32)
+        small_corners = (corners - shrink) / COARSE
+        ids = raster_ids(small_corners, coarse)
+        apply_affines(ids, triangle_affines(small_corners, self.ring_corners), small)
+        del affines
+        fine = cv2.warpAffine(
+            small,
+            np.array([[1 / COARSE, 0, 0], [0, 1 / COARSE, 0]], np.float32),
+            (x1 - x0, y1 - y0),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        height, width = self.image.shape[:2]
+        bx0, by0, bx1, by1 = box_of(frame.mesh[: topo.NUM_FACE_POINTS, :2], 1, (width, height))
+        bx0, by0, bx1, by1 = max(bx0, x0), max(by0, y0), min(bx1, x1), min(by1, y1)
+        corners = frame.mesh[:, :2][self.rig.basis.triangles]
+        depth = frame.mesh[self.rig.basis.triangles, 2].mean(1)
+        face_ids = raster_ids(corners - np.array([bx0, by0], np.float32), (bx1 - bx0, by1 - by0), np.argsort(-depth))
+        apply_affines(
+            face_ids,
+            triangle_affines(corners, self.source_corners),
+            fine[by0 - y0 : by1 - y0, bx0 - x0 : bx1 - x0],
+            (bx0, by0),
+        )
+        return np.asarray(fine, np.float32)
+
+    def _inside(self, frame: Placed, region: Bytes, name: str, box: tuple[int, int, int, int]) -> tuple[Bytes, Array]:
+        """What shows through a patch's holes, and their coverage, in a box of the picture."""
+        bx0, by0, bx1, by1 = box
+        size = (bx1 - bx0, by1 - by0)
+        shift = np.array([bx0, by0], np.float32)
+        if name == "mouth":
+            hole = coverage(frame.mesh[list(topo.INNER_LIPS), :2] - shift, size)
+            inside = np.empty_like(region)
+            inside[:] = np.clip(self.dark, 0, 255).astype(np.uint8)
+            return inside, hole
+        hole, inside = np.zeros(size[::-1], np.float32), region.copy()
+        for eye in range(2):
+            share = coverage(frame.mesh[list(eye_outline(eye)), :2] - shift, size)
+            hole = np.maximum(hole, share)
+            rows, columns = np.nonzero(cv2.dilate(share, np.ones((3, 3), np.uint8)) > 0)
+            if len(rows):
+                mapping = EyeMap.between(frame.mesh, self.rig.mesh, eye, frame.gaze)
+                where = mapping.positions(np.stack([columns, rows], 1).astype(np.float32) + shift)
+                colours = cv2.remap(self.image, where[None], None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+                inside[rows, columns] = colours[0]
+        return inside, hole
+
+    def _paste_patch(self, out: Bytes, frame: Placed, spec: PatchSpec, painted: Painted | None) -> None:
+        """Compose holes and residuals of one patch into a frame, in place."""
+        height, width = out.shape[:2]
+        matrix = painted.frame if painted else patch_frame(spec, self.rig.neutral, frame.pose)
+        corners = np.array([[0, 0], [spec.width - 1, 0], [0, spec.height - 1], [spec.width - 1, spec.height - 1]])
+        box = box_of(transform(corners.astype(np.float32), invert_affine(matrix)), 1, (width, height))
+        x0, y0, x1, y1 = box
+        region = out[y0:y1, x0:x1]
+        inside, hole = self._inside(frame, region, spec.name, box)
+        blend = hole[..., None]
+        skin_value, inside_value = region.astype(np.float32), inside.astype(np.float32)
+        if painted:
+            local = matrix.copy()
+            local[:, 2] += matrix[:, :2] @ np.array([x0, y0], np.float32)
+            for value, residual in ((skin_value, painted.skin), (inside_value, painted.inside)):
+                value += cv2.warpAffine(
+                    residual, local, (x1 - x0, y1 - y0), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+                )
+        skin_value += (inside_value - skin_value) * blend
+        out[y0:y1, x0:x1] = np.clip(skin_value + 0.5, 0, 255).astype(np.uint8)
+
+    def _compose(self, frame: Placed, painted: Sequence[Painted], out: Bytes) -> None:
+        x0, y0, x1, y1 = self.box
+        position = self._map(frame)
+        warped = cv2.remap(self.image, position, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        if self.has_background:
+            local = position - np.array([x0, y0], np.float32)
+            mask = cv2.remap(self.mask, local, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+            weight = mask.astype(np.float32) / np.float32(255)
+            warped = cv2.blendLinear(warped, self.plate, weight, 1 - weight)
+        out[y0:y1, x0:x1] = warped
+        by_name = {state.spec.name: paint for state, paint in zip(self.refiners, painted, strict=True)}
+        for spec in (MOUTH, EYES):
+            self._paste_patch(out, frame, spec, by_name.get(spec.name))
+
+    def render(self, motion: FaceMotion) -> Bytes:
+        """Frames (T, H, W, 3) uint8 RGB of a motion."""
+        placed = self.place(motion)
+        painted = self.paint(placed)
+        frames = np.empty((len(placed), *self.image.shape), np.uint8)
+
+        def compose(index: int) -> None:
+            frames[index] = self.image
+            self._compose(placed[index], painted[index], frames[index])
+
+        with ThreadPoolExecutor(self.threads) as pool:
+            list(pool.map(compose, range(len(placed))))
+        return frames
+
+
+def portrait_pose(mesh: Array, basis: FaceBasis) -> Pose:
+    """Pose of a mesh in its picture."""
+    return fit_pose(mesh, basis.mean)

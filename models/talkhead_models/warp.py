@@ -1,0 +1,132 @@
+"""Backward warps of a triangle mesh on the CPU: triangle id raster, one affine map a triangle, one gather.
+
+The map is exact inside every triangle, so lips part along the mesh's own edges. `cv2.fillConvexPoly` draws the ids,
+the rest is vectorised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float32]
+Bytes = NDArray[np.uint8]
+
+_SUBPIXEL_BITS = 4
+
+
+def triangle_affines(target: Array, source: Array) -> Array:
+    """Affine maps from target to source, one a triangle.
+
+    Args:
+        target: (N, 3, 2) float32 corners of the triangles where they are drawn.
+        source: (N, 3, 2) float32 corners where they take their pixels.
+
+    Returns:
+        (N, 6) float32 ``a b c d e f`` with ``x' = a x + b y + c`` and ``y' = d x + e y + f``. A triangle without area
+        maps to its source's first corner.
+    """
+    edge1, edge2 = target[:, 1] - target[:, 0], target[:, 2] - target[:, 0]
+    det = edge1[:, 0] * edge2[:, 1] - edge1[:, 1] * edge2[:, 0]
+    inverse = np.where(np.abs(det) > 1e-6, 1 / np.where(np.abs(det) > 1e-6, det, 1), 0)
+    side1, side2 = source[:, 1] - source[:, 0], source[:, 2] - source[:, 0]
+    along_x = (side1 * edge2[:, 1:2] - side2 * edge1[:, 1:2]) * inverse[:, None]
+    along_y = (side2 * edge1[:, 0:1] - side1 * edge2[:, 0:1]) * inverse[:, None]
+    constant = source[:, 0] - along_x * target[:, 0, :1] - along_y * target[:, 0, 1:]
+    columns = (along_x[:, 0], along_y[:, 0], constant[:, 0], along_x[:, 1], along_y[:, 1], constant[:, 1])
+    return np.stack(columns, 1).astype(np.float32)
+
+
+def raster_ids(corners: Array, size: tuple[int, int], order: NDArray[np.int64] | None = None) -> NDArray[np.int32]:
+    """Which triangle covers each pixel.
+
+    Args:
+        corners: (N, 3, 2) float32 pixels of the raster.
+        size: width, height.
+        order: triangle indices in drawing order (the last wins); default by index.
+
+    Returns:
+        (H, W) int32 triangle index, -1 where there is none.
+    """
+    width, height = size
+    ids = np.full((height, width), -1, np.int32)
+    limit = 1 << 14
+    fixed = np.rint(np.clip(corners, -limit, limit) * (1 << _SUBPIXEL_BITS)).astype(np.int32)
+    low, high = corners.min(1), corners.max(1)
+    seen = (high[:, 0] >= 0) & (high[:, 1] >= 0) & (low[:, 0] <= width - 1) & (low[:, 1] <= height - 1)
+    draw = cv2.fillConvexPoly
+    for index in (np.flatnonzero(seen) if order is None else order[seen[order]]).tolist():
+        draw(ids, fixed[index], index, cv2.LINE_8, _SUBPIXEL_BITS)
+    return ids
+
+
+def apply_affines(ids: NDArray[np.int32], affines: Array, into: Array, origin: tuple[float, float] = (0, 0)) -> None:
+    """Write the source position of each covered pixel into a map.
+
+    Args:
+        ids: (H, W) int32 from `raster_ids`.
+        affines: (N, 6) from `triangle_affines`, in the coordinates of the raster plus `origin`.
+        into: (H, W, 2) float32, overwritten where an id is set.
+        origin: position of the raster's pixel (0, 0).
+    """
+    rows, columns = np.nonzero(ids >= 0)
+    chosen = np.take(affines, ids[rows, columns], axis=0)
+    x, y = columns.astype(np.float32) + np.float32(origin[0]), rows.astype(np.float32) + np.float32(origin[1])
+    into[rows, columns, 0] = chosen[:, 0] * x + chosen[:, 1] * y + chosen[:, 2]
+    into[rows, columns, 1] = chosen[:, 3] * x + chosen[:, 4] * y + chosen[:, 5]
+
+
+def coverage(polygon: Array, size: tuple[int, int], supersample: int = 4) -> Array:
+    """Share of each pixel that a polygon covers.
+
+    Args:
+        polygon: (N, 2) float32 pixels.
+        size: width, height.
+        supersample: sub-rows and sub-columns a pixel.
+
+    Returns:
+        (H, W) float32 in [0, 1].
+    """
+    width, height = size
+    fine = np.zeros((height * supersample, width * supersample), np.uint8)
+    scaled = (polygon + 0.5) * supersample - 0.5
+    fixed = np.rint(np.clip(scaled, -(1 << 14), 1 << 14) * (1 << _SUBPIXEL_BITS)).astype(np.int32)
+    cv2.fillPoly(fine, [fixed], 255, cv2.LINE_8, _SUBPIXEL_BITS)
+    small = cv2.resize(fine, (width, height), interpolation=cv2.INTER_AREA)
+    return np.asarray(small, np.float32) / np.float32(255)
+
+
+def similarity(source: Array, target: Array) -> Array:
+    """(2, 3) float32 similarity that carries two source points (2, 2) exactly on to two target points."""
+    before, after = source[1] - source[0], target[1] - target[0]
+    square = max(float(before @ before), 1e-9)
+    a = float(before @ after) / square
+    b = float(before[0] * after[1] - before[1] * after[0]) / square
+    linear = np.array([[a, -b], [b, a]], np.float32)
+    return np.concatenate([linear, (target[0] - linear @ source[0])[:, None]], 1)
+
+
+def invert_affine(matrix: Array) -> Array:
+    """Inverse of a (2, 3) affine map."""
+    return np.asarray(cv2.invertAffineTransform(matrix), np.float32)
+
+
+def transform(points: Array, matrix: Array) -> Array:
+    """Points (..., 2) through a (2, 3) affine map."""
+    return np.asarray(points @ matrix[:, :2].T + matrix[:, 2], np.float32)
+
+
+def box_of(points: Array, margin: float, limit: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Integer box x0, y0, x1, y1 (end exclusive) around points (N, 2), cut to an image of width, height."""
+    low, high = np.floor(points.min(0) - margin), np.ceil(points.max(0) + margin) + 1
+    x0, y0 = (int(np.clip(low[i], 0, limit[i] - 2)) for i in (0, 1))
+    x1, y1 = (int(np.clip(high[i], (x0, y0)[i] + 2, limit[i])) for i in (0, 1))
+    return x0, y0, x1, y1
+
+
+def pick(points: Array, indices: Sequence[int]) -> Array:
+    """The (x, y) of chosen mesh points."""
+    return np.asarray(points[list(indices), :2], np.float32)
