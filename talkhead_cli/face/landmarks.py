@@ -7,11 +7,15 @@ the picture, z in the same unit, smaller towards the camera.
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from talkhead_cli.errors import WeightsError
+
+if TYPE_CHECKING:
+    from talkhead_models.basis import FaceBasis
 
 Mesh = NDArray[np.float32]
 Box = tuple[float, float, float, float]
@@ -74,19 +78,29 @@ def eye_openness(mesh: Mesh) -> tuple[float, float]:
 
 
 @lru_cache(maxsize=1)
-def canonical_mesh() -> Mesh:
-    """The upright frontal mean face, (478, 3) float32, unit = distance of the outer eye corners.
+def face_basis() -> FaceBasis:
+    """The bundled linear face model.
 
     Raises:
-        WeightsError: the bundle that holds it is missing or damaged.
+        WeightsError: its bundle is missing or damaged.
     """
     from talkhead_models.basis import FaceBasis
     from talkhead_models.bundle import BundleError
 
     try:
-        return FaceBasis.load().mean
+        return FaceBasis.load()
     except BundleError as error:
         raise WeightsError(str(error)) from error
+
+
+def canonical_mesh() -> Mesh:
+    """The upright frontal mean face, (478, 3) float32, unit = distance of the outer eye corners."""
+    return face_basis().mean
+
+
+def mirror_points() -> NDArray[np.int32]:
+    """(478,) int32, each point's partner on the other half of the face."""
+    return face_basis().mirror_points
 
 
 def head_angles(mesh: Mesh) -> tuple[float, float, float]:

@@ -10,8 +10,25 @@ from numpy.typing import NDArray
 
 from talkhead_cli.face.backend import Face
 from talkhead_cli.face.graphs import Detection, MediapipeGraphs, shared_graphs
-from talkhead_cli.face.landmarks import Mesh, eye_distance, mesh_box
+from talkhead_cli.face.landmarks import (
+    LEFT_EYE,
+    OUTER_LIPS,
+    RIGHT_EYE,
+    Mesh,
+    eye_distance,
+    mesh_box,
+    mirror_points,
+)
 from talkhead_cli.face.plausible import implausible
+from talkhead_cli.face.search import (
+    RETRY_FLOOR,
+    Candidate,
+    find_candidates,
+    look,
+    merged,
+    overlap,
+    retry_views,
+)
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +38,8 @@ PATCH_SIDE = 256
 ROI_SCALE = 1.5
 """Side of the patch over the longer side of the face: what the mesh network was trained with."""
 MESH_SCALES = (1.42, 1.5, 1.58)
-TILE_SIDE = 640
+MAX_SPREAD = 0.06
+"""Mean distance of a point between the tries, in eye distances, beyond which a mesh is not believed."""
 MAX_FACES = 24
 
 
@@ -36,7 +54,7 @@ class Roi:
 
 
 class MediapipeBackend:
-    """The embedded detector and mesh; see `talkhead_cli.face.backend.FaceBackend`."""
+    """The embedded detectors and mesh; see `talkhead_cli.face.backend.FaceBackend`."""
 
     name = "mediapipe"
 
@@ -44,63 +62,89 @@ class MediapipeBackend:
         self._graphs = graphs or shared_graphs()
 
     def detect(self, image: Pixels) -> list[Face]:
-        """All faces from left to right."""
-        faces = self._faces(image, self._candidates(image))
+        """All faces from left to right; faces smaller than a fifth of the largest are not looked for."""
+        faces = self._fit_all(image, find_candidates(self._graphs, image))
+        if not faces:
+            for view in retry_views(image):
+                candidates = merged(look(self._graphs, view, RETRY_FLOOR))
+                faces = self._fit_all(image, candidates, careful=True)
+                if faces:
+                    log.debug("face found only in an altered view: %s", view.name)
+                    break
         return sorted(faces, key=lambda face: face.box[0] + face.box[2])
 
     def close(self) -> None:
-        """Stop the graphs."""
+        """Stop the graphs; they start again at the next use."""
         self._graphs.close()
 
-    def _candidates(self, image: Pixels) -> list[tuple[Detection, str]]:
-        found = []
-        for model in ("full", "short"):
-            for detection in self._graphs.detect(image, model):
-                if detection.score >= 0.4:
-                    found.append((detection, f"{model}-range"))
-        return found
-
-    def _faces(self, image: Pixels, candidates: list[tuple[Detection, str]]) -> list[Face]:
+    def _fit_all(
+        self, image: Pixels, candidates: list[Candidate], careful: bool = False
+    ) -> list[Face]:
         faces: list[Face] = []
-        for detection, means in sorted(candidates, key=lambda item: -item[0].score)[: 3 * MAX_FACES]:
-            if any(overlap(detection.box, np.array(face.box)) > 0.3 for face in faces):
-                continue
-            mesh = self.fit_mesh(image, roi_of_detection(detection))
+        for item in candidates[:MAX_FACES]:
+            mesh = self.fit_mesh(image, roi_of_detection(item.detection))
             if mesh is None:
+                log.debug("no mesh at %s (%s)", item.detection.box.round(), item.means)
                 continue
-            reason = implausible(mesh)
+            reason = implausible(mesh, careful) or disagreement(mesh, item.detection)
             if reason:
-                log.debug("mesh refused at %s: %s", detection.box, reason)
+                log.debug("mesh at %s refused: %s", item.detection.box.round(), reason)
                 continue
             box = mesh_box(mesh)
-            if any(overlap(np.array(box), np.array(face.box)) > 0.3 for face in faces):
-                continue
-            faces.append(Face(box, detection.score, mesh, means))
-        return faces[:MAX_FACES]
+            if all(overlap(np.array(box), np.array(face.box)) <= 0.4 for face in faces):
+                faces.append(Face(box, item.detection.score, mesh, item.means))
+        return faces
 
     def fit_mesh(self, image: Pixels, roi: Roi) -> Mesh | None:
-        """The mesh of the face in a region: found, centred again, then the mean over slightly different scales."""
+        """The mesh of the face in a region, or None.
+
+        The region is centred anew on the mesh twice; then the mean is taken over slightly different scales and their
+        mirror pictures, since a single still answer is off by a pixel or two, differently each time.
+        """
         mesh = self._mesh_at(image, roi)
         for _ in range(2):
-            if mesh is None:
-                return None
-            mesh = self._mesh_at(image, roi_of_mesh(mesh))
+            if mesh is not None:
+                mesh = self._mesh_at(image, roi_of_mesh(mesh))
         if mesh is None:
             return None
-        tries = [self._mesh_at(image, roi_of_mesh(mesh, scale)) for scale in MESH_SCALES]
+        tries = [
+            self._mesh_at(image, roi_of_mesh(mesh, scale), mirror)
+            for scale in MESH_SCALES
+            for mirror in (False, True)
+        ]
         good = [item for item in tries if item is not None]
-        if len(good) < len(MESH_SCALES):
+        if len(good) < len(tries) - 1:
             return None
         stack = np.stack(good)
-        spread = np.linalg.norm(stack - stack.mean(0), axis=2).mean() / eye_distance(mesh)
-        if spread > 0.05:
-            log.debug("mesh refused: it moves by %.3f eye distances with the scale", spread)
+        spread = np.linalg.norm(stack[..., :2] - np.median(stack, 0)[..., :2], axis=2).mean()
+        if spread > MAX_SPREAD * eye_distance(mesh):
+            log.debug("mesh refused: it moves by %.1f pixels with the scale", spread)
             return None
-        return stack.mean(0).astype(np.float32)
+        return np.asarray(stack.mean(0), np.float32)
 
-    def _mesh_at(self, image: Pixels, roi: Roi) -> Mesh | None:
-        mesh = self._graphs.mesh(cut_patch(image, roi))
-        return None if mesh is None else patch_to_image(mesh, roi)
+    def _mesh_at(self, image: Pixels, roi: Roi, mirror: bool = False) -> Mesh | None:
+        patch = cut_patch(image, roi)
+        mesh = self._graphs.mesh(patch[:, ::-1] if mirror else patch)
+        if mesh is None:
+            return None
+        if mirror:
+            mesh = mesh[mirror_points()]
+            mesh[:, 0] = PATCH_SIDE - 1 - mesh[:, 0]
+        return patch_to_image(mesh, roi)
+
+
+def disagreement(mesh: Mesh, detection: Detection) -> str | None:
+    """Why the mesh is not of the face that was detected, or None when it is."""
+    unit = eye_distance(mesh)
+    pairs = (
+        ("left eye", mesh[list(LEFT_EYE), :2].mean(0), detection.keypoints[0], 0.4),
+        ("right eye", mesh[list(RIGHT_EYE), :2].mean(0), detection.keypoints[1], 0.4),
+        ("mouth", mesh[list(OUTER_LIPS), :2].mean(0), detection.keypoints[3], 0.5),
+    )
+    for name, ours, theirs, limit in pairs:
+        if np.linalg.norm(ours - theirs) > limit * unit:
+            return f"detector and mesh place the {name} differently"
+    return None
 
 
 def roi_of_detection(detection: Detection) -> Roi:
@@ -136,12 +180,10 @@ def cut_patch(image: Pixels, roi: Roi) -> Pixels:
     if x1 - x0 < 2 or y1 - y0 < 2:
         return np.zeros((PATCH_SIDE, PATCH_SIDE, 3), np.uint8)
     cut = image[y0:y1, x0:x1]
-    shrink = 1.0
     if roi.side > 2 * PATCH_SIDE:  # average before sampling, or fine detail turns into noise
         size = tuple(max(2, round(side * PATCH_SIDE * 1.5 / roi.side)) for side in (x1 - x0, y1 - y0))
         cut = cv2.resize(cut, size, interpolation=cv2.INTER_AREA)
     shrink_x, shrink_y = cut.shape[1] / (x1 - x0), cut.shape[0] / (y1 - y0)
-    del shrink
     to_image = patch_matrix(roi)
     scale = np.array([[shrink_x], [shrink_y]])
     offset = np.array([[x0 - 0.5], [y0 - 0.5]])
@@ -170,14 +212,6 @@ def patch_to_image(mesh: Mesh, roi: Roi) -> Mesh:
     out[:, :2] = mesh[:, :2] @ matrix[:, :2].T + matrix[:, 2]
     out[:, 2] = mesh[:, 2] * (roi.side / PATCH_SIDE)
     return out.astype(np.float32)
-
-
-def overlap(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
-    """Intersection over the smaller of two boxes, in [0, 1]."""
-    low, high = np.maximum(first[:2], second[:2]), np.minimum(first[2:], second[2:])
-    common = float(np.prod(np.maximum(high - low, 0.0)))
-    smaller = min(float(np.prod(box[2:] - box[:2])) for box in (first, second))
-    return common / max(smaller, 1e-6)
 
 
 _shared: MediapipeBackend | None = None

@@ -16,15 +16,21 @@ from talkhead_cli.face.landmarks import (
 )
 
 MAX_MISFIT = 0.2
+CAREFUL_MISFIT = 0.12
 """Root mean square distance to the canonical face in eye distances, after the best similarity."""
 
 
-def implausible(mesh: Mesh) -> str | None:
-    """Why a mesh (478, 3) in pixels cannot be a face, or None when it can."""
+def implausible(mesh: Mesh, careful: bool = False) -> str | None:
+    """Why a mesh cannot be a face, or None when it can.
+
+    Args:
+        mesh: (478, 3) float32 pixels.
+        careful: the detector was not sure: demand a closer fit.
+    """
     if not np.isfinite(mesh).all():
         return "points are not finite"
     misfit = canonical_misfit(mesh)
-    if misfit > MAX_MISFIT:
+    if misfit > (CAREFUL_MISFIT if careful else MAX_MISFIT):
         return f"its shape is {misfit:.2f} eye distances from a face"
     oval = mesh[list(FACE_OVAL), :2].astype(np.float64)
     for name, part in (("mouth", OUTER_LIPS), ("left eye", LEFT_EYE), ("right eye", RIGHT_EYE)):
