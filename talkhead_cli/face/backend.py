@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from talkhead_cli.errors import InputError, NoFaceError
+from talkhead_cli.errors import NoFaceError, UsageError
 from talkhead_cli.face.landmarks import Box, Mesh
 
 BACKENDS = ("mediapipe", "face-alignment")
@@ -65,7 +65,7 @@ def get_backend(name: str = "mediapipe") -> FaceBackend:
     """The process's one backend of that name.
 
     Raises:
-        InputError: there is no such backend.
+        UsageError: there is no such backend.
     """
     if name == "mediapipe":
         from talkhead_cli.face.mediapipe_backend import shared_mediapipe_backend
@@ -75,7 +75,7 @@ def get_backend(name: str = "mediapipe") -> FaceBackend:
         from talkhead_cli.face.alignment_backend import shared_alignment_backend
 
         return shared_alignment_backend()
-    raise InputError(f"there is no face backend {name!r}; choose one of {', '.join(BACKENDS)}")
+    raise UsageError(f"there is no face backend {name!r}; choose one of {', '.join(BACKENDS)}")
 
 
 def select_face(faces: list[Face], choice: str = "largest", where: str = "") -> Face:
@@ -88,7 +88,7 @@ def select_face(faces: list[Face], choice: str = "largest", where: str = "") -> 
         where: file name for messages.
 
     Raises:
-        InputError: the choice cannot be read.
+        UsageError: the choice cannot be read.
         NoFaceError: there are no faces, fewer than N, or none at X,Y.
     """
     prefix = f"{where}: " if where else ""
@@ -96,7 +96,7 @@ def select_face(faces: list[Face], choice: str = "largest", where: str = "") -> 
     number = re.fullmatch(r"\d+", text)
     point = re.fullmatch(r"(\d+(?:\.\d+)?)\s*,\s*(\d+(?:\.\d+)?)", text)
     if not (text == "largest" or number or point):
-        raise InputError(
+        raise UsageError(
             f"{choice!r} does not choose a face; give 'largest', a number from the left (1, 2, ...) or X,Y in pixels"
         )
     if not faces:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from talkhead_cli.errors import InputError
+from talkhead_cli.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -101,7 +101,7 @@ def parse_colour(value: str | tuple[int, int, int] | None) -> tuple[int, int, in
     """Three values 0-255 from a colour name, "#rrggbb", or the values themselves.
 
     Raises:
-        InputError: not a colour.
+        UsageError: not a colour.
     """
     if value is None:
         return None
@@ -111,12 +111,12 @@ def parse_colour(value: str | tuple[int, int, int] | None) -> tuple[int, int, in
         try:
             red, green, blue = ImageColor.getrgb(value.strip())[:3]
         except ValueError as error:
-            raise InputError(
+            raise UsageError(
                 f"{value!r} is no background colour; give a name like 'white' or a value like '#00ff00'"
             ) from error
         return red, green, blue
     if len(value) != 3 or any(not 0 <= part <= 255 for part in value):
-        raise InputError(f"{value!r} is no background colour; give three values from 0 to 255")
+        raise UsageError(f"{value!r} is no background colour; give three values from 0 to 255")
     return value
 
 

@@ -8,10 +8,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from talkhead_cli.errors import InputError, NoFaceError
+from talkhead_cli.errors import InputError, NoFaceError, UsageError
 from talkhead_cli.face.backend import Face, get_backend, select_face
 from talkhead_cli.face.image import MIN_SIDE, PortraitImage, read_portrait_image
 from talkhead_cli.face.landmarks import (
+    LEFT_EYE,
+    OUTER_LIPS,
+    RIGHT_EYE,
     Box,
     Mesh,
     eye_openness,
@@ -97,18 +100,19 @@ def load_portrait(
         crop: "full" keeps the picture, "face" a square around the head and shoulders.
 
     Raises:
-        InputError: the picture cannot be used, or an argument is wrong.
+        InputError: the picture cannot be used.
+        UsageError: an argument is wrong.
         NoFaceError: no face, or one that cannot be animated.
     """
     if crop not in {"full", "face"}:
-        raise InputError(f"there is no crop {crop!r}; choose 'full' or 'face'")
+        raise UsageError(f"there is no crop {crop!r}; choose 'full' or 'face'")
     if size is not None and size < MIN_SIDE:
-        raise InputError(f"size {size} is too small; at least {MIN_SIDE} pixels are needed")
+        raise UsageError(f"size {size} is too small; at least {MIN_SIDE} pixels are needed")
     source = read_portrait_image(path, background)
     detector = get_backend(backend)
     faces = detector.detect(source.pixels)
     chosen = select_face(faces, face, str(path))
-    check_face(chosen, str(path))
+    check_face(chosen, source.pixels.shape, str(path))
     box = face_crop(source.pixels.shape, chosen) if crop == "face" else whole(source.pixels.shape)
     image, alpha, mesh, scale = cut_and_scale(source, chosen.mesh, box, size)
     return make_portrait(
@@ -163,18 +167,18 @@ def make_portrait(
     )
 
 
-def check_face(face: Face, where: str) -> None:
+def check_face(face: Face, shape: tuple[int, ...], where: str) -> None:
     """Refuse a face that cannot be animated.
 
     Raises:
-        NoFaceError: too small, or turned too far.
+        NoFaceError: too small, turned too far, or cut off by the border.
     """
-    problem = face_problem(face)
+    problem = face_problem(face, shape)
     if problem:
         raise NoFaceError(f"{where}: {problem}")
 
 
-def face_problem(face: Face) -> str | None:
+def face_problem(face: Face, shape: tuple[int, ...]) -> str | None:
     """Why a face cannot be animated and what to do, or None."""
     if min(face.width, face.height) < MIN_FACE:
         return (
@@ -182,6 +186,12 @@ def face_problem(face: Face) -> str | None:
             "use a larger picture or a closer crop"
         )
     yaw, pitch, roll = head_angles(face.mesh)
+    if abs(roll) > MAX_ROLL:
+        return f"the face lies {abs(roll):.0f} degrees on its side; turn the picture upright"
+    height, width = shape[:2]
+    vital = face.mesh[[*LEFT_EYE, *RIGHT_EYE, *OUTER_LIPS], :2]
+    if (vital < 0).any() or (vital > (width - 1, height - 1)).any():
+        return "the border of the picture cuts off eyes or mouth; use a picture of the whole face"
     if abs(yaw) > MAX_YAW:
         return (
             f"the head is turned {abs(yaw):.0f} degrees to the side, more than the {MAX_YAW:.0f} that can be animated; "
@@ -193,8 +203,6 @@ def face_problem(face: Face) -> str | None:
             f"the head is tilted {abs(pitch):.0f} degrees {way}, more than the {MAX_PITCH:.0f} that can be animated; "
             "use a picture that looks towards the camera"
         )
-    if abs(roll) > MAX_ROLL:
-        return f"the face lies {abs(roll):.0f} degrees on its side; turn the picture upright"
     return None
 
 

@@ -15,16 +15,15 @@ Matrix = NDArray[np.float64]
 
 MIN_FACE = 64.0
 """Smaller faces are of no use, in pixels."""
-MIN_SHARE = 0.2
+MIN_SHARE = 0.25
 """Faces smaller than this part of the largest one are not looked for."""
 TILE_SHARE = 0.12
 """The full-range detector finds faces from this part of its picture on."""
 TILE_OVERLAP = 0.3
 VIEW_SIDE = 384
 """Views are shrunk to this side first: the detectors look at 128 or 192 pixels."""
-FLOOR = 0.5
-TILE_FLOOR = 0.65
-RETRY_FLOOR = 0.2
+FLOOR, TILE_FLOOR, RETRY_FLOOR = 0.5, 0.65, 0.2
+"""Least score of a detection; what passes is looked at again more closely."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +53,9 @@ def find_candidates(graphs: MediapipeGraphs, image: Pixels) -> list[Candidate]:
     """Faces in the whole picture and in its tiles, best first."""
     found = look(graphs, part(image, (0, 0, image.shape[1], image.shape[0])), FLOOR)
     for side in tile_sides(image.shape, max((face_side(item) for item in found), default=0.0)):
+        shrunk = shrink(image, side)
         for box in tile_boxes(image.shape, side):
-            tile = part(image, box, f"tile {side}")
+            tile = part(shrunk, box, f"tile {side}", image.shape)
             for item in look(graphs, tile, TILE_FLOOR, models=("full",)):
                 if not touches_edge(item.detection, box, image.shape):
                     found.append(item)
@@ -109,18 +109,40 @@ def apply(matrix: Matrix, points: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(points @ matrix[:, :2].T + matrix[:, 2])
 
 
-def part(image: Pixels, box: tuple[int, int, int, int], name: str = "") -> View:
-    """A box of the picture, shrunk to what a detector needs."""
+def shrink(image: Pixels, side: int) -> Pixels:
+    """The picture so much smaller that a tile of that side has `VIEW_SIDE` pixels."""
     import cv2
 
-    x0, y0, x1, y1 = box
-    pixels = image[y0:y1, x0:x1]
-    longest = max(pixels.shape[:2])
-    if longest > VIEW_SIDE:
-        size = tuple(max(2, round(side * VIEW_SIDE / longest)) for side in (x1 - x0, y1 - y0))
-        pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
-    step_x, step_y = (x1 - x0) / pixels.shape[1], (y1 - y0) / pixels.shape[0]
-    shift_x, shift_y = x0 + step_x / 2 - 0.5, y0 + step_y / 2 - 0.5
+    if side <= VIEW_SIDE:
+        return image
+    size = tuple(max(2, round(length * VIEW_SIDE / side)) for length in image.shape[1::-1])
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def part(
+    image: Pixels,
+    box: tuple[int, int, int, int],
+    name: str = "",
+    shape: tuple[int, ...] | None = None,
+) -> View:
+    """A box of the picture, shrunk to what a detector needs.
+
+    Args:
+        image: (H, W, 3) uint8 RGB, the picture or a smaller copy of it.
+        box: x0, y0, x1, y1 in pixels of the picture.
+        name: for `View.name`.
+        shape: the picture's shape, where `image` is a smaller copy.
+    """
+    height, width = shape[:2] if shape else image.shape[:2]
+    step_x, step_y = width / image.shape[1], height / image.shape[0]
+    x0, y0 = round(box[0] / step_x), round(box[1] / step_y)
+    x1, y1 = round(box[2] / step_x), round(box[3] / step_y)
+    cut = image[y0:y1, x0:x1]
+    pixels = shrink(cut, max(cut.shape[:2]))
+    step_x *= cut.shape[1] / pixels.shape[1]
+    step_y *= cut.shape[0] / pixels.shape[0]
+    shift_x = x0 * width / image.shape[1] + step_x / 2 - 0.5
+    shift_y = y0 * height / image.shape[0] + step_y / 2 - 0.5
     return View(pixels, np.array([[step_x, 0.0, shift_x], [0.0, step_y, shift_y]]), name)
 
 
