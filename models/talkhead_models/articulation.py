@@ -1,8 +1,11 @@
-"""Articulatory constraint: lips meet on p, b, m and rest in silence, whatever the sampler left open.
+"""Articulatory constraint: lips meet on p, b, m and rest in silence, whatever the sampler left
+open.
 
-A generator trained on little speech leaves some closures a fraction open, which people see at once. The inner-lip gaps
-are linear in the expression, so the smallest natural change that closes them is linear too: a matrix, applied with a weight
-that follows the viseme posteriors continuously in time. Where the lips are closed already nothing changes.
+A generator trained on little speech leaves some closures a fraction open, which people see at
+once. The inner-lip gaps
+are linear in the expression, so the smallest natural change that closes them is linear too: a
+matrix, applied with a weight that follows the viseme posteriors continuously in time. Where the
+lips are closed already nothing changes.
 """
 
 from __future__ import annotations
@@ -22,7 +25,8 @@ MARGIN = 6
 """Feature vectors needed on each side of the frames for the smoothing in time."""
 
 CLOSED_GAP = -0.003
-"""What closed lips come to, outer-eye distances: a little pressed, so that no light is left between them."""
+"""What closed lips come to, outer-eye distances: a little pressed, so that no light is left
+between them."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +36,10 @@ class Articulation:
     Attributes:
         gaps: (K, G) float32; ``rest + expression @ gaps`` are the gaps in outer-eye distances.
         rest: (G,) float32, gaps of the neutral face.
-        moves: (G, K) float32; ``change @ moves`` is the most natural expression change for a change of the gaps.
-        open_gap: gap at the middle of the mouth that an open vowel reaches at least, outer-eye distances.
+        moves: (G, K) float32; ``change @ moves`` is the most natural expression change for a
+            change of the gaps.
+        open_gap: gap at the middle of the mouth that an open vowel reaches at least, outer-eye
+            distances.
     """
 
     gaps: Array
@@ -46,7 +52,8 @@ class Articulation:
 
         Args:
             expression: (T, K) float32.
-            features: (2 T + 2 * MARGIN, F) float32, the frames' own vectors with a margin on each side.
+            features: (2 T + 2 * MARGIN, F) float32, the frames' own vectors with a margin on each
+                side.
             strength: 0 = none, 1 = full.
 
         Returns:
@@ -66,19 +73,23 @@ class Articulation:
 
 
 def smoothed(values: Array, kernel: tuple[float, ...]) -> Array:
-    """Convolution of (L,) with a kernel of odd length that sums to 1, shorter by its length less one."""
+    """Convolution of (L,) with a kernel of odd length that sums to 1, shorter by its length less
+    one."""
     weights = np.array(kernel, np.float32)
     return np.convolve(values, weights / weights.sum(), "valid").astype(np.float32)
 
 
 def per_frame(values: Array, num_frames: int) -> Array:
-    """Values at 50/s to their mean over each video frame; what the smoothing left over is cut evenly."""
+    """Values at 50/s to their mean over each video frame; what the smoothing left over is cut
+    evenly."""
     spare = (len(values) - 2 * num_frames) // 2
-    return values[spare : spare + 2 * num_frames].reshape(num_frames, 2).mean(1)
+    pairs = values[spare : spare + 2 * num_frames].reshape(num_frames, 2)
+    return np.asarray(pairs.mean(1), np.float32)
 
 
 def weights(features: Array) -> tuple[Array, Array, Array]:
-    """How much each frame should be closed (p, b, m), at rest (silence), and open (vowels), (T,) each in [0, 1].
+    """How much each frame should be closed (p, b, m), at rest (silence), and open (vowels), (T,)
+    each in [0, 1].
 
     Args:
         features: (2 T + 2 * MARGIN, F).
@@ -90,7 +101,9 @@ def weights(features: Array) -> tuple[Array, Array, Array]:
     # Rest needs silence for a while: the smallest of a tenth of a second, then smooth.
     silent = features[:, SILENCE]
     sustained = np.min([silent[i : len(silent) - 4 + i] for i in range(5)], axis=0)
-    resting = np.clip(1.4 * per_frame(smoothed(sustained, (1, 2, 3, 4, 3, 2, 1)), num_frames) - 0.4, 0, 1)
+    resting = np.clip(
+        1.4 * per_frame(smoothed(sustained, (1, 2, 3, 4, 3, 2, 1)), num_frames) - 0.4, 0, 1
+    )
     vowels = features[:, list(OPEN_VOWELS)].sum(1)
     opening = np.clip(1.5 * per_frame(smoothed(vowels, (1, 2, 3, 2, 1)), num_frames) - 0.5, 0, 1)
     return closing, resting, opening
@@ -99,7 +112,8 @@ def weights(features: Array) -> tuple[Array, Array, Array]:
 def fit_moves(gaps: Array, expressions: Array, ridge: float = 1e-5) -> Array:
     """The most natural expression change for a change of the gaps, (G, K).
 
-    "Natural" is small in the metric of real expressions' covariance: lips close the way they close in real speech.
+    "Natural" is small in the metric of real expressions' covariance: lips close the way they close
+    in real speech.
 
     Args:
         gaps: (K, G).

@@ -1,8 +1,9 @@
 """The motion autoencoder: FaceMotion at 25 frames/s to a short latent at 6.25 steps/s and back.
 
-Both halves are causal, and their convolutions are *valid*: nothing is padded inside the network. A caller hands over the
-left context it has (`encoder_context` or `decoder_context` steps), and gets exactly the steps behind it. One chunk at a
-time with the context of the chunk before is therefore the same computation as everything at once.
+Both halves are causal, and their convolutions are *valid*: nothing is padded inside the network. A
+caller hands over the left context it has (`encoder_context` or `decoder_context` steps), and gets
+exactly the steps behind it. One chunk at a time with the context of the chunk before is therefore
+the same computation as everything at once.
 """
 
 from __future__ import annotations
@@ -78,8 +79,9 @@ class CausalLayer(nn.Module):
 class MotionAutoencoder(nn.Module):
     """Encoder and decoder with their own normalisation.
 
-    Motion is standardised by (`motion_mean`, `motion_std`), latents by (`latent_mean`, `latent_std`); both are buffers, so
-    that they travel with the weights. Latents outside this class have mean 0 and variance 1 a channel.
+    Motion is standardised by (`motion_mean`, `motion_std`), latents by (`latent_mean`,
+    `latent_std`); both are buffers, so that they travel with the weights. Latents outside this
+    class have mean 0 and variance 1 a channel.
     """
 
     motion_mean: Tensor
@@ -92,12 +94,18 @@ class MotionAutoencoder(nn.Module):
         self.config = config
         patch = config.motion_size * config.frames_per_step
         self.encoder_input = nn.Linear(patch, config.width)
-        self.encoder = nn.ModuleList(CausalLayer(config.width, config.kernel) for _ in range(config.encoder_layers))
+        self.encoder = nn.ModuleList(
+            CausalLayer(config.width, config.kernel) for _ in range(config.encoder_layers)
+        )
         self.encoder_output = nn.Linear(config.width, config.latent_size)
         self.decoder_input = nn.Linear(config.latent_size, config.width)
-        self.decoder = nn.ModuleList(CausalLayer(config.width, config.kernel) for _ in range(config.decoder_layers))
+        self.decoder = nn.ModuleList(
+            CausalLayer(config.width, config.kernel) for _ in range(config.decoder_layers)
+        )
         self.decoder_unfold = nn.Linear(config.width, config.frame_width * config.frames_per_step)
-        self.frames = nn.ModuleList(CausalLayer(config.frame_width, config.kernel) for _ in range(config.frame_layers))
+        self.frames = nn.ModuleList(
+            CausalLayer(config.frame_width, config.kernel) for _ in range(config.frame_layers)
+        )
         self.decoder_output = nn.Linear(config.frame_width, config.motion_size)
         self.register_buffer("motion_mean", torch.zeros(config.motion_size))
         self.register_buffer("motion_std", torch.ones(config.motion_size))
@@ -109,9 +117,13 @@ class MotionAutoencoder(nn.Module):
         batch, frames, size = motion.shape
         per_step = self.config.frames_per_step
         if frames % per_step or size != self.config.motion_size:
-            raise ValueError(f"motion must be (B, n * {per_step}, {self.config.motion_size}), got {tuple(motion.shape)}")
+            raise ValueError(
+                f"motion must be (B, n * {per_step}, {self.config.motion_size}), got {tuple(motion.shape)}"
+            )
         hidden = (motion - self.motion_mean) / self.motion_std
-        hidden = self.encoder_input(hidden.reshape(batch, frames // per_step, per_step * size))  # (B, E + S, C)
+        hidden = self.encoder_input(
+            hidden.reshape(batch, frames // per_step, per_step * size)
+        )  # (B, E + S, C)
         for layer in self.encoder:
             hidden = layer(hidden)
         latents: Tensor = self.encoder_output(hidden)  # (B, S, Z)
@@ -124,7 +136,9 @@ class MotionAutoencoder(nn.Module):
         for layer in self.decoder:
             hidden = layer(hidden)
         batch, steps, _ = hidden.shape
-        hidden = self.decoder_unfold(hidden).reshape(batch, steps * config.frames_per_step, config.frame_width)
+        hidden = self.decoder_unfold(hidden).reshape(
+            batch, steps * config.frames_per_step, config.frame_width
+        )
         for layer in self.frames:
             hidden = layer(hidden)
         wanted = (latents.shape[1] - config.decoder_context) * config.frames_per_step
@@ -152,7 +166,9 @@ class MotionAutoencoder(nn.Module):
             (B, S * 4, D) float32: the frames of the last S steps.
         """
         if latents.shape[1] <= self.config.decoder_context:
-            raise ValueError(f"decoding needs more than {self.config.decoder_context} steps, got {latents.shape[1]}")
+            raise ValueError(
+                f"decoding needs more than {self.config.decoder_context} steps, got {latents.shape[1]}"
+            )
         return self.decode_raw(latents * self.latent_std + self.latent_mean)
 
     def encode_held(self, frame: Tensor, steps: int) -> Tensor:

@@ -1,12 +1,15 @@
-"""The denoiser: a small block-causal transformer over motion latents, conditioned on speech step by step.
+"""The denoiser: a small block-causal transformer over motion latents, conditioned on speech step
+by step.
 
-One chunk of latent steps is denoised at a time. It attends to itself and to a context that is computed once a chunk and
-kept as keys and values: *sink* tokens (style, the portrait as a pseudo-video), which stay for the whole clip, and the
-latents of its own past. The context never looks at the chunk, so it can be cached over the sampling steps.
+One chunk of latent steps is denoised at a time. It attends to itself and to a context that is
+computed once a chunk and
+kept as keys and values: *sink* tokens (style, the portrait as a pseudo-video), which stay for the
+whole clip, and the latents of its own past. The context never looks at the chunk, so it can be
+cached over the sampling steps.
 
-The options of `DenoiserConfig` carry the published mechanisms: viseme tokens and noise prediction (TempoSyncDiff), sink
-and context cache (REST), the information bottleneck on the past (SyncDiff), the reference as a pseudo-video through the
-same encoder (AsymTalker).
+The options of `DenoiserConfig` carry the published mechanisms: viseme tokens and noise prediction
+(TempoSyncDiff), sink and context cache (REST), the information bottleneck on the past (SyncDiff),
+the reference as a pseudo-video through the same encoder (AsymTalker).
 """
 
 from __future__ import annotations
@@ -39,7 +42,8 @@ class DenoiserConfig:
         width, layers, heads: the transformer's sizes.
         chunk_steps: latent steps denoised together.
         context_steps: latent steps of its own past it sees; 0 for none.
-        reference_steps: latent steps of the reference as a pseudo-video among the sink tokens; 0 for none.
+        reference_steps: latent steps of the reference as a pseudo-video among the sink tokens; 0
+            for none.
         past_bottleneck: width of the bottleneck the past passes through; 0 for the full latent.
         speech_past, speech_ahead: feature vectors seen before and behind a step's own eight.
         speech_width: channels of the speech front-end.
@@ -107,7 +111,8 @@ def sinusoids(values: Tensor, width: int, scale: float = 100.0) -> Tensor:
 
 
 class SpeechFrontEnd(nn.Module):
-    """Speech window of a step to one vector; position in the window keeps its meaning, so timing is exact."""
+    """Speech window of a step to one vector; position in the window keeps its meaning, so timing
+    is exact."""
 
     def __init__(self, config: DenoiserConfig) -> None:
         super().__init__()
@@ -125,7 +130,9 @@ class SpeechFrontEnd(nn.Module):
             classes = speech[..., :NUM_VISEMES].argmax(-1)
             speech = functional.one_hot(classes, NUM_VISEMES).to(speech.dtype)
         hidden = speech.reshape(batch * steps, window, -1).transpose(1, 2)
-        hidden = functional.gelu(self.second(functional.gelu(self.first(hidden))))  # (B N, C, window - 8)
+        hidden = functional.gelu(
+            self.second(functional.gelu(self.first(hidden)))
+        )  # (B N, C, window - 8)
         hidden = functional.gelu(self.flat(hidden.flatten(1)))
         embedded: Tensor = self.output(hidden)
         return embedded.reshape(batch, steps, -1)
@@ -142,7 +149,9 @@ class Block(nn.Module):
         self.qkv = nn.Linear(width, 3 * width)
         self.project = nn.Linear(width, width)
         self.norm_mlp = nn.LayerNorm(width, elementwise_affine=False)
-        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(approximate="tanh"), nn.Linear(4 * width, width))
+        self.mlp = nn.Sequential(
+            nn.Linear(width, 4 * width), nn.GELU(approximate="tanh"), nn.Linear(4 * width, width)
+        )
         self.modulation = nn.Parameter(torch.zeros(6, width))
         """This block's own offset to the modulation that all blocks share."""
 
@@ -157,10 +166,13 @@ class Block(nn.Module):
             cached: keys and values of the context, to attend to besides one's own.
 
         Returns:
-            New hidden (B, N, width), and this block's own keys and values (B, heads, N, width / heads).
+            New hidden (B, N, width), and this block's own keys and values (B, heads, N, width /
+            heads).
         """
         batch, steps, width = hidden.shape
-        shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = (modulation + self.modulation).unbind(2)
+        shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = (modulation + self.modulation).unbind(
+            2
+        )
         normed = self.norm_attention(hidden) * (1 + scale_a) + shift_a
         qkv = self.qkv(normed).reshape(batch, steps, 3, self.heads, width // self.heads)
         query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # (B, H, N, d)
@@ -190,7 +202,8 @@ class Denoiser(nn.Module):
         tokens = 1 + config.reference_steps + config.context_steps + config.chunk_steps
         self.positions = nn.Parameter(torch.randn(tokens, width) * 0.02)
         self.times = nn.ModuleList(
-            nn.Sequential(nn.Linear(64, width), nn.SiLU(), nn.Linear(width, width)) for _ in range(3)
+            nn.Sequential(nn.Linear(64, width), nn.SiLU(), nn.Linear(width, width))
+            for _ in range(3)
         )
         """Embeddings of the time, of the time the step goes to, and of the guidance."""
         self.modulation = nn.Linear(width, 6 * width)
@@ -203,7 +216,8 @@ class Denoiser(nn.Module):
         nn.init.zeros_(self.output.bias)
 
     def embed_speech(self, speech: Tensor, keep: Tensor) -> Tensor:
-        """Speech windows (B, N, window, F) to (B, N, width), or the learned "no speech" where `keep` (B,) is False."""
+        """Speech windows (B, N, window, F) to (B, N, width), or the learned "no speech" where
+        `keep` (B,) is False."""
         return torch.where(keep[:, None, None], self.speech(speech), self.no_speech)
 
     def modulate(self, condition: Tensor) -> Tensor:
@@ -213,7 +227,8 @@ class Denoiser(nn.Module):
         return mixed.reshape(batch, steps, 6, width)
 
     def context(self, conditions: Conditions) -> ContextCache:
-        """Keys and values of the sink and of the past; they hold for every sampling step of a chunk."""
+        """Keys and values of the sink and of the past; they hold for every sampling step of a
+        chunk."""
         config = self.config
         style = self.style_input(conditions.style)[:, None]  # (B, 1, W)
         parts = [style]
@@ -239,11 +254,20 @@ class Denoiser(nn.Module):
     def embed_times(self, time: Tensor, target: Tensor, guidance: Tensor) -> Tensor:
         """Numbers (B,) each to one vector (B, width)."""
         first, second, third = self.times
-        total: Tensor = first(sinusoids(time, 64)) + second(sinusoids(target, 64)) + third(sinusoids(guidance / 10, 64))
+        total: Tensor = (
+            first(sinusoids(time, 64))
+            + second(sinusoids(target, 64))
+            + third(sinusoids(guidance / 10, 64))
+        )
         return total
 
     def forward(
-        self, noisy: Tensor, speech: Tensor, keep_speech: Tensor, times: tuple[Tensor, Tensor, Tensor], cache: ContextCache
+        self,
+        noisy: Tensor,
+        speech: Tensor,
+        keep_speech: Tensor,
+        times: tuple[Tensor, Tensor, Tensor],
+        cache: ContextCache,
     ) -> Tensor:
         """One look at a noisy chunk.
 
@@ -251,8 +275,8 @@ class Denoiser(nn.Module):
             noisy: (B, N, Z), N = chunk_steps.
             speech: (B, N, window, F).
             keep_speech: (B,) bool.
-            times: the time, the time the sampling step goes to, and the guidance scale, (B,) each. A teacher is trained
-                with the second equal to the first and the third 1.
+            times: the time, the time the sampling step goes to, and the guidance scale, (B,) each.
+                A teacher is trained with the second equal to the first and the third 1.
             cache: from `context`.
 
         Returns:

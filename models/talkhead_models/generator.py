@@ -1,7 +1,8 @@
 """The motion generator: speech features to FaceMotion, chunk by chunk.
 
-A chunk is 8 latent steps (32 frames, 1.28 s). What a chunk depends on is in the `StreamState`; the noise comes from the
-seed and the chunk's number. Offline generation is the same steps one after the other.
+A chunk is 8 latent steps (32 frames, 1.28 s). What a chunk depends on is in the `StreamState`; the
+noise comes from the seed and the chunk's number. Offline generation is the same steps one after
+the other.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ class GenerateOptions:
     Attributes:
         num_inference_steps: sampling steps a chunk.
         guidance_scale: 1 = as trained, more follows the speech harder, 0 ignores it.
-        articulation: strength in [0, 1] of the constraint that closes lips on p, b, m and in silence.
+        articulation: strength in [0, 1] of the constraint that closes lips on p, b, m and in
+            silence.
         drawn_events: blinks and gaze as random events; False leaves the network's own.
     """
 
@@ -56,7 +58,9 @@ class GenerateOptions:
 
     def __post_init__(self) -> None:
         if self.num_inference_steps < 1:
-            raise ValueError(f"num_inference_steps must be at least 1, got {self.num_inference_steps}")
+            raise ValueError(
+                f"num_inference_steps must be at least 1, got {self.num_inference_steps}"
+            )
         if not 0 <= self.guidance_scale <= 10:
             raise ValueError(f"guidance_scale must be in [0, 10], got {self.guidance_scale}")
 
@@ -79,14 +83,22 @@ class GeneratorParts:
 
 
 class MotionGenerator:
-    """Student (or teacher) denoiser with the autoencoder's decoder; holds weights only, no state of a clip."""
+    """Student (or teacher) denoiser with the autoencoder's decoder; holds weights only, no state
+    of a clip."""
 
     def __init__(
-        self, autoencoder: MotionAutoencoder, denoiser: Denoiser, parts: GeneratorParts, device: str = "cpu"
+        self,
+        autoencoder: MotionAutoencoder,
+        denoiser: Denoiser,
+        parts: GeneratorParts,
+        device: str = "cpu",
     ) -> None:
         if autoencoder.config.latent_size != denoiser.config.latent_size:
             raise ValueError("autoencoder and denoiser differ in latent_size")
-        if autoencoder.config.decoder_context > denoiser.config.context_steps + denoiser.config.chunk_steps:
+        if (
+            autoencoder.config.decoder_context
+            > denoiser.config.context_steps + denoiser.config.chunk_steps
+        ):
             raise ValueError("the decoder needs more context than the state holds")
         self.device = torch.device(device)
         self.autoencoder = autoencoder.eval().requires_grad_(False).to(self.device)
@@ -109,7 +121,9 @@ class MotionGenerator:
         return max(self.denoiser.config.context_steps, self.autoencoder.config.decoder_context)
 
     @torch.inference_mode()
-    def start(self, seed: int, reference: FaceMotion | None = None, style: FloatArray | None = None) -> StreamState:
+    def start(
+        self, seed: int, reference: FaceMotion | None = None, style: FloatArray | None = None
+    ) -> StreamState:
         """The state of a clip before its first frame.
 
         Args:
@@ -139,7 +153,8 @@ class MotionGenerator:
 
         Args:
             state: of the chunk before, or from `start`; it is not changed.
-            features: (2 * frames_per_chunk + lookahead, F) float32: the chunk's own vectors and those behind it.
+            features: (2 * frames_per_chunk + lookahead, F) float32: the chunk's own vectors and
+                those behind it.
             options: how to sample.
 
         Returns:
@@ -155,7 +170,9 @@ class MotionGenerator:
         latents = self.denoise(state, joined, options)
         history = torch.cat([as_tensor(state.latents, self.device), latents], dim=1)
         context = self.autoencoder.config.decoder_context
-        motion = self.autoencoder.decode(history[:, -(context + config.chunk_steps) :])[0].cpu().numpy()
+        motion = (
+            self.autoencoder.decode(history[:, -(context + config.chunk_steps) :])[0].cpu().numpy()
+        )
         result, happened = self.finish(motion, joined, state, options)
         following = replace(
             state,
@@ -167,7 +184,8 @@ class MotionGenerator:
         return result, following
 
     def denoise(self, state: StreamState, joined: FloatArray, options: GenerateOptions) -> Tensor:
-        """The latents of a chunk, (1, chunk_steps, Z), from the state and the features with their past."""
+        """The latents of a chunk, (1, chunk_steps, Z), from the state and the features with their
+        past."""
         config = self.denoiser.config
         # The state may hold more speech than the windows reach back to.
         spare = len(state.speech) - past_length(config)
@@ -188,12 +206,15 @@ class MotionGenerator:
         else:
             predict = teacher_predict(self.denoiser, conditions, speech, options.guidance_scale)
         noise = chunk_noise(state.seed, state.chunk_index, config.chunk_steps, config.latent_size)
-        return sample(predict, noise.to(self.device), options.num_inference_steps, config.prediction)
+        return sample(
+            predict, noise.to(self.device), options.num_inference_steps, config.prediction
+        )
 
     def finish(
         self, array: FloatArray, joined: FloatArray, state: StreamState, options: GenerateOptions
     ) -> tuple[FaceMotion, Any]:
-        """Decoded motion (T, D) with the articulatory constraint and the events, and the events' next state."""
+        """Decoded motion (T, D) with the articulatory constraint and the events, and the events'
+        next state."""
         motion = FaceMotion.from_array(array)
         if options.articulation > 0:
             first = len(state.speech) - MARGIN
@@ -201,7 +222,9 @@ class MotionGenerator:
             expression = self.parts.articulation(motion.expression, around, options.articulation)
             motion = replace(motion, expression=expression)
         first_frame = state.chunk_index * self.frames_per_chunk
-        lids, gaze, happened = events(self.parts.events, state.seed, state.events, first_frame, motion.rotation)
+        lids, gaze, happened = events(
+            self.parts.events, state.seed, state.events, first_frame, motion.rotation
+        )
         if options.drawn_events:
             motion = replace(motion, lids=lids, gaze=gaze)
         return motion, happened
@@ -216,23 +239,31 @@ class MotionGenerator:
         """All chunks of a clip; the last one is cut to the clip's end.
 
         Args:
-            features: (L, F) float32 at 50/s, two vectors a frame; an odd last vector makes one more frame.
+            features: (L, F) float32 at 50/s, two vectors a frame; an odd last vector makes one
+                more frame.
             seed: fixes everything random.
             options: how to sample.
-            state: to begin from instead of `start(seed)`; its chunk_index says which chunk comes first.
+            state: to begin from instead of `start(seed)`; its chunk_index says which chunk comes
+                first.
         """
         state = state or self.start(seed)
         plan = ChunkPlan(-(-len(features) // FEATURES_PER_FRAME), self.frames_per_chunk)
         while state.chunk_index < plan.num_chunks:
             index = state.chunk_index
-            motion, state = self.step(state, chunk_features(features, index, self.denoiser.config), options)
+            motion, state = self.step(
+                state, chunk_features(features, index, self.denoiser.config), options
+            )
             yield motion[: plan.frames_of(index)]
 
 
 def bundle_contents(generator: MotionGenerator) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors and config of a generator's bundle; network weights in half precision, statistics in single."""
+    """Tensors and config of a generator's bundle; network weights in half precision, statistics in
+    single."""
     tensors: dict[str, Tensor] = {}
-    for prefix, network in (("autoencoder", generator.autoencoder), ("denoiser", generator.denoiser)):
+    for prefix, network in (
+        ("autoencoder", generator.autoencoder),
+        ("denoiser", generator.denoiser),
+    ):
         exact = {name for name, _ in network.named_buffers()}
         for name, tensor in network.state_dict().items():
             tensors[f"{prefix}.{name}"] = tensor if name in exact else tensor.half()
@@ -252,7 +283,11 @@ def bundle_contents(generator: MotionGenerator) -> tuple[dict[str, Tensor], dict
 
 def part_of(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     """The tensors under a prefix, in single precision, without it."""
-    return {name.removeprefix(f"{prefix}."): t.float() for name, t in tensors.items() if name.startswith(f"{prefix}.")}
+    return {
+        name.removeprefix(f"{prefix}."): t.float()
+        for name, t in tensors.items()
+        if name.startswith(f"{prefix}.")
+    }
 
 
 def generator_from_bundle(bundle: Bundle, device: str = "cpu") -> MotionGenerator:
@@ -270,7 +305,10 @@ def generator_from_bundle(bundle: Bundle, device: str = "cpu") -> MotionGenerato
         maps = {name: t.numpy() for name, t in part_of(bundle.tensors, "articulation").items()}
         articulation = Articulation(**maps, open_gap=config["open_gap"])
         parts = GeneratorParts(
-            articulation, EventConfig(**config["events"]), np.array(config["style"], np.float32), config["distilled"]
+            articulation,
+            EventConfig(**config["events"]),
+            np.array(config["style"], np.float32),
+            config["distilled"],
         )
         return MotionGenerator(autoencoder, denoiser, parts, device)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:

@@ -1,8 +1,9 @@
 """Blinks and gaze as random events in time.
 
-Both are rare and sudden: a chunk of 1.28 s holds a third of a blink, and the speech corpora hardly show any. So they are
-drawn as events, with rates and shapes fitted to the training clips, instead of by the diffusion. Event number i depends
-on the seed and i alone; `EventState` says which comes next, so that chunks join exactly.
+Both are rare and sudden: a chunk of 1.28 s holds a third of a blink, and the speech corpora hardly
+show any. So they are drawn as events, with rates and shapes fitted to the training clips, instead
+of by the diffusion. Event number i depends on the seed and i alone; `EventState` says which comes
+next, so that chunks join exactly.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ Array = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class EventConfig:
-    """Rates and shapes; the defaults are of the order of what people do, a bundle holds the fitted ones.
+    """Rates and shapes; the defaults are of the order of what people do, a bundle holds the fitted
+    ones.
 
     Attributes:
         blink_seconds: median time between blinks.
@@ -46,7 +48,8 @@ class EventConfig:
 
 
 def start_events(config: EventConfig, seed: int) -> EventState:
-    """The state before the first frame: the first blink and gaze shift come after a shortened wait."""
+    """The state before the first frame: the first blink and gaze shift come after a shortened
+    wait."""
     blink = wait(config.blink_seconds, config.blink_spread, seed, "first blink", 0) * 0.6
     gaze = wait(config.gaze_seconds, config.gaze_spread, seed, "first gaze", 0) * 0.6
     return EventState(0, blink, 0, gaze, (0.0, 0.0))
@@ -55,7 +58,9 @@ def start_events(config: EventConfig, seed: int) -> EventState:
 def wait(median: float, spread: float, seed: int, label: str, index: int) -> float:
     """Frames until the next event: log-normal, bounded to a third and three times the median."""
     rng = np.random.default_rng(number_for(seed, label, index))
-    return MOTION_FPS * float(np.clip(median * np.exp(spread * rng.standard_normal()), median / 3, median * 3))
+    return MOTION_FPS * float(
+        np.clip(median * np.exp(spread * rng.standard_normal()), median / 3, median * 3)
+    )
 
 
 def rise(x: Array) -> Array:
@@ -93,7 +98,8 @@ def blink_frames(config: EventConfig) -> float:
 def blinks(
     config: EventConfig, seed: int, state: EventState, first_frame: int, num_frames: int
 ) -> tuple[Array, int, float]:
-    """Lid closure (T, 2) of some frames, and the number and start of the blink that is under way or next."""
+    """Lid closure (T, 2) of some frames, and the number and start of the blink that is under way
+    or next."""
     times = first_frame + np.arange(num_frames, dtype=np.float32)
     lids = np.zeros((num_frames, 2), np.float32)
     index, start = state.blink_index, state.blink_frame
@@ -102,7 +108,10 @@ def blinks(
         if start + blink_frames(config) > first_frame + num_frames:
             break
         index += 1
-        start += max(wait(config.blink_seconds, config.blink_spread, seed, "blink", index), blink_frames(config))
+        start += max(
+            wait(config.blink_seconds, config.blink_spread, seed, "blink", index),
+            blink_frames(config),
+        )
     return lids, index, start
 
 

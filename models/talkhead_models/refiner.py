@@ -31,7 +31,7 @@ class RefinerConfig:
 
     width: int = 96
     height: int = 96
-    channels: tuple[int, int, int] = (48, 96, 160)
+    channels: tuple[int, int, int] = (40, 80, 144)
     blocks: int = 2
     feather: float = 0.3
 
@@ -53,18 +53,17 @@ class Residuals(NamedTuple):
 
 
 class Block(nn.Module):
-    """Residual block: two 3x3 convolutions with a group norm each."""
+    """Residual block: two 3x3 convolutions, no norm (a third of the time on a CPU), second one starting at zero."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.norm1, self.norm2 = nn.GroupNorm(8, channels), nn.GroupNorm(8, channels)
         self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
+        nn.init.zeros_(self.conv2.weight)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to the same."""
-        hidden = self.conv1(F.silu(self.norm1(x)))
-        return x + self.conv2(F.silu(self.norm2(hidden)))
+        return x + self.conv2(F.relu(self.conv1(x)))
 
 
 def feather_mask(height: int, width: int, feather: float) -> Tensor:
@@ -99,7 +98,8 @@ class Refiner(nn.Module):
         self.head = nn.Conv2d(low, 6 * 4, 3, padding=1)
         self.shuffle = nn.PixelShuffle(2)
         nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias if self.head.bias is not None else self.head.weight)
+        if self.head.bias is not None:
+            nn.init.zeros_(self.head.bias)
         self.register_buffer("mask", feather_mask(config.height, config.width, config.feather), persistent=False)
 
     def forward(self, skin: Tensor, inside: Tensor, hole: Tensor, source: Tensor, source_hole: Tensor) -> Residuals:
@@ -115,7 +115,7 @@ class Refiner(nn.Module):
         low = self.middle(self.down2(level2))
         level2 = self.decode2(level2 + self.up2(F.interpolate(low, scale_factor=2.0)))
         level1 = self.decode1(level1 + self.up1(F.interpolate(level2, scale_factor=2.0)))
-        out = self.shuffle(self.head(F.silu(level1)))
+        out = self.shuffle(self.head(F.relu(level1)))
         mask = self.mask
         return Residuals(out[:, :3] * mask, out[:, 3:] * mask)
 

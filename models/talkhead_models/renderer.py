@@ -90,6 +90,7 @@ class FaceRenderer:
     rig: FaceRig
     refiners: Sequence[PatchState]
     threads: int
+    device: torch.device
 
     @classmethod
     def create(
@@ -100,6 +101,7 @@ class FaceRenderer:
         basis: FaceBasis,
         refiners: Mapping[str, Refiner],
         threads: int = 2,
+        device: torch.device | str = "cpu",
     ) -> FaceRenderer:
         """Prepare a portrait.
 
@@ -110,9 +112,10 @@ class FaceRenderer:
             basis: the face model.
             refiners: networks by patch name ("mouth", "eyes"); a missing one leaves its patch as warped.
             threads: frames composed at once.
+            device: where the refiners lie and run.
         """
         rig = FaceRig.fit(mesh, basis)
-        renderer = cls(image, rig, [], threads)
+        renderer = cls(image, rig, [], threads, torch.device(device))
         renderer._prepare(person_mask)
         specs = [spec for spec in (MOUTH, EYES) if spec.name in refiners]
         renderer.refiners = [renderer._patch_state(spec, refiners[spec.name]) for spec in specs]
@@ -150,7 +153,9 @@ class FaceRenderer:
         size = (spec.width, spec.height)
         hole = np.max([coverage(points[list(outline)], size) for outline in spec.holes], 0)
         crop = torch.from_numpy(crop_patch(spec, image, frame)).permute(2, 0, 1)[None].float() / 127.5 - 1
-        return PatchState(spec, source, crop, torch.from_numpy(hole)[None, None], refiner)
+        return PatchState(
+            spec, source, crop.to(self.device), torch.from_numpy(hole)[None, None].to(self.device), refiner
+        )
 
     # --- Geometry ----------------------------------------------------------------------------------------------------
 
@@ -184,16 +189,18 @@ class FaceRenderer:
             with ThreadPoolExecutor(self.threads) as pool:
                 patches = list(pool.map(warp, range(len(placed))))
             skin, inside = (
-                torch.from_numpy(np.stack([getattr(p, name) for p in patches])).permute(0, 3, 1, 2).float() / 127.5 - 1
+                torch.from_numpy(np.stack([getattr(p, name) for p in patches])).to(self.device).permute(0, 3, 1, 2)
+                / 127.5
+                - 1
                 for name in ("skin", "inside")
             )
-            hole = torch.from_numpy(np.stack([p.hole for p in patches]))[:, None]
+            hole = torch.from_numpy(np.stack([p.hole for p in patches]))[:, None].to(self.device)
             size = len(patches)
             with torch.inference_mode():
                 residuals = state.refiner(
                     skin, inside, hole, state.crop.expand(size, -1, -1, -1), state.hole.expand(size, -1, -1, -1)
                 )
-            arrays = [(r * 127.5).permute(0, 2, 3, 1).contiguous().numpy() for r in residuals]
+            arrays = [(r * 127.5).permute(0, 2, 3, 1).contiguous().cpu().numpy() for r in residuals]
             for i in range(size):
                 painted[i].append(Painted(arrays[0][i], arrays[1][i], frames[i]))
         return painted

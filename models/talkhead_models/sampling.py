@@ -1,7 +1,7 @@
 """Sampling: the noise schedule and the few lines that turn noise into latents, as free functions.
 
-Time runs from 1 (noise) to 0 (clean): noisy = signal(t) * clean + noise_level(t) * noise, with a cosine and a sine, so that
-the variance stays 1.
+Time runs from 1 (noise) to 0 (clean): noisy = signal(t) * clean + noise_level(t) * noise, with a
+cosine and a sine, so that the variance stays 1.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from torch import Tensor
 from talkhead_models.denoiser import Conditions, ContextCache, Denoiser, Prediction
 
 FIRST_TIME = 0.98
-"""Where sampling starts: a little signal is left, so that every prediction type stays well defined."""
+"""Where sampling starts: a little signal is left, so that every prediction type stays well
+defined."""
 
 Predict = Callable[[Tensor, Tensor, Tensor], Tensor]
 """(noisy (B, N, Z), time (B,), target time (B,)) to a prediction (B, N, Z)."""
@@ -48,7 +49,9 @@ def training_target(clean: Tensor, noise: Tensor, time: Tensor, kind: Prediction
     return signal(at) * noise - noise_level(at) * clean
 
 
-def clean_and_noise(prediction: Tensor, noisy: Tensor, time: Tensor, kind: Prediction) -> tuple[Tensor, Tensor]:
+def clean_and_noise(
+    prediction: Tensor, noisy: Tensor, time: Tensor, kind: Prediction
+) -> tuple[Tensor, Tensor]:
     """A prediction taken apart into clean latents and noise, (B, N, Z) each."""
     at = time[:, None, None]
     a, b = signal(at), noise_level(at)
@@ -59,14 +62,19 @@ def clean_and_noise(prediction: Tensor, noisy: Tensor, time: Tensor, kind: Predi
     return a * noisy - b * prediction, b * noisy + a * prediction
 
 
-def step_to(prediction: Tensor, noisy: Tensor, time: Tensor, target: Tensor, kind: Prediction) -> Tensor:
+def step_to(
+    prediction: Tensor, noisy: Tensor, time: Tensor, target: Tensor, kind: Prediction
+) -> Tensor:
     """One deterministic step from a time to a smaller one (DDIM)."""
     clean, noise = clean_and_noise(prediction, noisy, time, kind)
     return add_noise(clean, noise, target)
 
 
-def target_for_step(noisy: Tensor, reached: Tensor, time: Tensor, target: Tensor, kind: Prediction) -> Tensor:
-    """The prediction with which `step_to` goes from `noisy` exactly to `reached`; what a student learns.
+def target_for_step(
+    noisy: Tensor, reached: Tensor, time: Tensor, target: Tensor, kind: Prediction
+) -> Tensor:
+    """The prediction with which `step_to` goes from `noisy` exactly to `reached`; what a student
+    learns.
 
     The two shares of a step form a rotation, which turns back without division.
     """
@@ -84,7 +92,9 @@ def schedule(num_inference_steps: int) -> list[float]:
     """
     if num_inference_steps < 1:
         raise ValueError(f"num_inference_steps must be at least 1, got {num_inference_steps}")
-    return [FIRST_TIME * (1 - index / num_inference_steps) for index in range(num_inference_steps + 1)]
+    return [
+        FIRST_TIME * (1 - index / num_inference_steps) for index in range(num_inference_steps + 1)
+    ]
 
 
 def sample(predict: Predict, noise: Tensor, num_inference_steps: int, kind: Prediction) -> Tensor:
@@ -105,12 +115,15 @@ def number_for(seed: int, *labels: int | str) -> int:
 
 
 def chunk_noise(seed: int, chunk_index: int, steps: int, size: int) -> Tensor:
-    """The noise of a chunk, (1, steps, size) float32, drawn on the CPU: the plan fixes it, not the order of calls."""
+    """The noise of a chunk, (1, steps, size) float32, drawn on the CPU: the plan fixes it, not the
+    order of calls."""
     generator = torch.Generator("cpu").manual_seed(number_for(seed, "chunk", chunk_index))
     return torch.randn(1, steps, size, generator=generator)
 
 
-def teacher_predict(model: Denoiser, conditions: Conditions, speech: Tensor, guidance_scale: float) -> Predict:
+def teacher_predict(
+    model: Denoiser, conditions: Conditions, speech: Tensor, guidance_scale: float
+) -> Predict:
     """Prediction of a teacher with classifier-free guidance: two looks, one without speech.
 
     Args:
@@ -125,7 +138,7 @@ def teacher_predict(model: Denoiser, conditions: Conditions, speech: Tensor, gui
 
     def predict(noisy: Tensor, time: Tensor, target: Tensor) -> Tensor:
         times = (time, time, torch.ones_like(time))
-        said = model(noisy, speech, conditions.keep_speech, times, with_cache)
+        said: Tensor = model(noisy, speech, conditions.keep_speech, times, with_cache)
         if guidance_scale == 1.0:
             return said
         unsaid: Tensor = model(noisy, speech, hidden, times, without_cache)
@@ -135,12 +148,16 @@ def teacher_predict(model: Denoiser, conditions: Conditions, speech: Tensor, gui
     return predict
 
 
-def student_predict(model: Denoiser, conditions: Conditions, speech: Tensor, guidance: Tensor) -> Predict:
+def student_predict(
+    model: Denoiser, conditions: Conditions, speech: Tensor, guidance: Tensor
+) -> Predict:
     """Prediction of a student: one look; the step's end and the guidance (B,) are inputs."""
     cache: ContextCache = model.context(conditions)
 
     def predict(noisy: Tensor, time: Tensor, target: Tensor) -> Tensor:
-        prediction: Tensor = model(noisy, speech, conditions.keep_speech, (time, target, guidance), cache)
+        prediction: Tensor = model(
+            noisy, speech, conditions.keep_speech, (time, target, guidance), cache
+        )
         return prediction
 
     return predict

@@ -1,6 +1,7 @@
 """The state of one clip between chunks, as an explicit value, and the plan of chunks.
 
-`StreamState` holds everything a next chunk depends on; stepping from a stored state is the same as never having stopped.
+`StreamState` holds everything a next chunk depends on; stepping from a stored state is the same as
+never having stopped.
 """
 
 from __future__ import annotations
@@ -49,7 +50,8 @@ class StreamState:
         seed: the clip's seed.
         chunk_index: number of the next chunk.
         latents: (C, Z) float32, the newest latents, oldest first.
-        speech: (P, F) float32, the newest speech features, as many as the past steps' windows reach back.
+        speech: (P, F) float32, the newest speech features, as many as the past steps' windows
+            reach back.
         reference: (R, Z) float32, the portrait as a pseudo-video.
         style: (style_size,) float32.
         events: blinks and gaze.
@@ -86,7 +88,9 @@ class StreamState:
         except (OSError, KeyError, EOFError, ValueError) as error:
             raise ValueError(f"these bytes hold no stream state ({error})") from error
         if header["version"] != STATE_VERSION:
-            raise ValueError(f"stream state of version {header['version']}, this program continues {STATE_VERSION}")
+            raise ValueError(
+                f"stream state of version {header['version']}, this program continues {STATE_VERSION}"
+            )
         events = header["events"] | {"gaze": tuple(header["events"]["gaze"])}
         return cls(header["seed"], header["chunk_index"], **arrays, events=EventState(**events))
 
@@ -118,7 +122,8 @@ class ChunkPlan:
 
 
 def silence(num_vectors: int, feature_size: int) -> FloatArray:
-    """Speech features of silence, (num_vectors, F) float32: the first viseme is certain, all else 0."""
+    """Speech features of silence, (num_vectors, F) float32: the first viseme is certain, all else
+    0."""
     features = np.zeros((num_vectors, feature_size), np.float32)
     features[:, 0] = 1.0
     return features
@@ -130,7 +135,8 @@ def past_length(config: DenoiserConfig) -> int:
 
 
 def chunk_features(features: FloatArray, chunk_index: int, config: DenoiserConfig) -> FloatArray:
-    """The features one step of the stream needs: its own and the look-ahead, silence behind the end.
+    """The features one step of the stream needs: its own and the look-ahead, silence behind the
+    end.
 
     Args:
         features: (L, F) float32 of the whole clip at 50/s.

@@ -3,7 +3,7 @@
 Losses: L1 (the mouth's or eyes' region weighted), gradient L1, and from ``--adversarial-from`` on a hinge patch
 discriminator with feature matching. Prints the held-out table as it goes and resumes from ``--checkpoint``.
 
-Launch (1 core; 60 minutes for 12,000 steps)::
+Launch (1 core; 60 minutes for 8,000 steps)::
 
     python models/training/train_refiner.py --kind mouth --work data/train --checkpoint data/train/refiner_mouth.pt
     python models/training/train_refiner.py --kind eyes --work data/train --checkpoint data/train/refiner_eyes.pt
@@ -130,13 +130,13 @@ def main() -> None:
     parser.add_argument("--kind", choices=("mouth", "eyes"), required=True)
     parser.add_argument("--work", type=Path, default=Path("data/train"))
     parser.add_argument("--checkpoint", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=12000)
-    parser.add_argument("--adversarial-from", type=int, default=3000)
+    parser.add_argument("--steps", type=int, default=8000)
+    parser.add_argument("--adversarial-from", type=int, default=2500)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--lr", type=float, default=4e-4)
     parser.add_argument("--adversarial", type=float, default=0.04)
     parser.add_argument("--matching", type=float, default=0.6)
-    parser.add_argument("--channels", default="48,96,160")
+    parser.add_argument("--channels", default="40,80,144")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--export", type=Path, help="write the bundle here after every evaluation")
@@ -240,7 +240,7 @@ def main() -> None:
             log.info("step %d %s %.2f s/step", step, {k: round(v / 100, 4) for k, v in sums.items()},
                      (time.time() - started) / 100)
             started, sums = time.time(), {}
-        if step % 1000 == 0 or step == args.steps:
+        if step % 500 == 0 or step == args.steps:
             log.info("step %d held out: %s", step, {k: round(v, 4) for k, v in save().items()})
             started = time.time()
 
