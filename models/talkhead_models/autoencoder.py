@@ -118,7 +118,8 @@ class MotionAutoencoder(nn.Module):
         per_step = self.config.frames_per_step
         if frames % per_step or size != self.config.motion_size:
             raise ValueError(
-                f"motion must be (B, n * {per_step}, {self.config.motion_size}), got {tuple(motion.shape)}"
+                f"motion must be (B, n * {per_step}, {self.config.motion_size}),"
+                f" got {tuple(motion.shape)}"
             )
         hidden = (motion - self.motion_mean) / self.motion_std
         hidden = self.encoder_input(
@@ -167,7 +168,8 @@ class MotionAutoencoder(nn.Module):
         """
         if latents.shape[1] <= self.config.decoder_context:
             raise ValueError(
-                f"decoding needs more than {self.config.decoder_context} steps, got {latents.shape[1]}"
+                f"decoding needs more than {self.config.decoder_context} steps,"
+                f" got {latents.shape[1]}"
             )
         return self.decode_raw(latents * self.latent_std + self.latent_mean)
 

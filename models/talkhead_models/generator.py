@@ -20,9 +20,9 @@ from torch import Tensor
 from talkhead_models.articulation import MARGIN, Articulation
 from talkhead_models.autoencoder import AutoencoderConfig, MotionAutoencoder
 from talkhead_models.bundle import Bundle, BundleError, load_bundle
-from talkhead_models.denoiser import FEATURES_PER_STEP, Conditions, Denoiser, DenoiserConfig
+from talkhead_models.denoiser import Conditions, Denoiser, DenoiserConfig
 from talkhead_models.liveliness import EventConfig, events, start_events
-from talkhead_models.motion import EXPRESSION_SIZE, MOTION_SIZE, FaceMotion
+from talkhead_models.motion import MOTION_SIZE, FaceMotion
 from talkhead_models.sampling import chunk_noise, sample, student_predict, teacher_predict
 from talkhead_models.streaming import (
     ChunkPlan,
@@ -314,7 +314,8 @@ def generator_from_bundle(bundle: Bundle, device: str = "cpu") -> MotionGenerato
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise BundleError(
-            f"Bundle {bundle.name} is no motion generator of this version ({reason}): reinstall talkhead."
+            f"Bundle {bundle.name} is no motion generator of this version ({reason}):"
+            " reinstall talkhead."
         ) from error
 
 
@@ -325,6 +326,3 @@ def load_motion_generator(name: str | Path = "talkhead", device: str = "cpu") ->
         BundleError: the bundle is missing, damaged or no motion generator.
     """
     return generator_from_bundle(load_bundle(name), device)
-
-
-assert FEATURES_PER_STEP == 4 * FEATURES_PER_FRAME and EXPRESSION_SIZE < MOTION_SIZE

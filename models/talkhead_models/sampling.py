@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -101,7 +102,7 @@ def sample(predict: Predict, noise: Tensor, num_inference_steps: int, kind: Pred
     """Noise (B, N, Z) to clean latents."""
     times = schedule(num_inference_steps)
     latents = noise
-    for now, following in zip(times[:-1], times[1:], strict=True):
+    for now, following in pairwise(times):
         time = torch.full((noise.shape[0],), now, device=noise.device)
         target = torch.full_like(time, following)
         latents = step_to(predict(latents, time, target), latents, time, target, kind)

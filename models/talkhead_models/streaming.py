@@ -89,7 +89,8 @@ class StreamState:
             raise ValueError(f"these bytes hold no stream state ({error})") from error
         if header["version"] != STATE_VERSION:
             raise ValueError(
-                f"stream state of version {header['version']}, this program continues {STATE_VERSION}"
+                f"stream state of version {header['version']},"
+                f" this program continues {STATE_VERSION}"
             )
         events = header["events"] | {"gaze": tuple(header["events"]["gaze"])}
         return cls(header["seed"], header["chunk_index"], **arrays, events=EventState(**events))

@@ -1,8 +1,10 @@
-"""Who is held out of training, for every stage alike: one rule, by name, so that no list has to be kept.
+"""Who is held out of training, for every stage alike: one rule, by name, so that no list has to be
+kept.
 
-A person is held out when the SHA-1 of the name falls in the first fifth, or when the name begins with one of
-`HELD_OUT_PREFIXES` (the other GRID speakers, which judge lip sync on people never seen). The single speaker
-`SINGLE_SPEAKER`, who is most of the speech, is never held out as a person; a tenth of his clips is.
+A person is held out when the SHA-1 of the name falls in the first fifth, or when the name begins
+with one of `HELD_OUT_PREFIXES` (the other GRID speakers, which judge lip sync on people never
+seen). The single speaker `SINGLE_SPEAKER`, who is most of the speech, is never held out as a
+person; a tenth of his clips is.
 """
 
 from __future__ import annotations
@@ -29,7 +31,8 @@ def is_held_out(person: str) -> bool:
 
 
 def is_validation_clip(person: str, clip: str) -> bool:
-    """Whether a clip judges rather than trains: its person is held out, or it is in the single speaker's tenth.
+    """Whether a clip judges rather than trains: its person is held out, or it is in the single
+    speaker's tenth.
 
     Args:
         person: the clip's person.

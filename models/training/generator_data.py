@@ -1,0 +1,113 @@
+"""Batches for the denoiser's two stages: augmented windows, encoded, with their speech windows and
+style."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from motion_data import WindowSampler
+from talkhead_models.autoencoder import AutoencoderConfig, MotionAutoencoder
+from talkhead_models.denoiser import FEATURES_PER_STEP, NUM_VISEMES, Conditions, DenoiserConfig
+from talkhead_models.motion import MOTION_SIZE
+from talkhead_models.streaming import speech_windows
+from torch import Tensor
+
+
+def load_autoencoder(path: Path) -> MotionAutoencoder:
+    """The frozen autoencoder of stage 3."""
+    stored = torch.load(path, weights_only=True)
+    model = MotionAutoencoder(AutoencoderConfig(**stored["config"]))
+    model.load_state_dict(stored["model"])
+    return model.eval().requires_grad_(False)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Encoded windows of `past + chunks * N` steps.
+
+    Attributes:
+        latents: (B, S, Z), the first `context_steps` of them the past of the first chunk.
+        windows: (B, S, window, F) speech windows of all steps.
+        motion: (B, S * 4, D).
+        style: (B, style_size).
+        reference: (B, R, Z).
+        spoken: (B,) bool.
+    """
+
+    latents: Tensor
+    windows: Tensor
+    motion: Tensor
+    style: Tensor
+    reference: Tensor
+    spoken: Tensor
+
+
+def vary_speech(features: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The same speech as another voice and a less (or more) certain encoder would give it, (B, L,
+    F)."""
+    batch = len(features)
+    result = features.copy()
+    sharpness = rng.uniform(0.6, 1.5, (batch, 1, 1))
+    posterior = np.clip(features[..., :NUM_VISEMES], 1e-4, 1) ** sharpness
+    mixed = rng.dirichlet(np.full(NUM_VISEMES, 0.5), (batch, 1)) * rng.uniform(
+        0, 0.08, (batch, 1, 1)
+    )
+    posterior = posterior / posterior.sum(-1, keepdims=True) + mixed * (features[..., :1] < 0.5)
+    result[..., :NUM_VISEMES] = posterior / posterior.sum(-1, keepdims=True)
+    loudness = rng.uniform(0.8, 1.2, (batch, 1, 1))
+    result[..., NUM_VISEMES : NUM_VISEMES + 2] = np.clip(
+        features[..., NUM_VISEMES : NUM_VISEMES + 2] * loudness, -1, 1
+    )
+    pitch = rng.uniform(0.3, 1.5, (batch, 1)) * rng.choice([1.0, 1.0, 0.0], (batch, 1))
+    result[..., NUM_VISEMES + 3] = np.clip(features[..., NUM_VISEMES + 3] * pitch, -1, 1)
+    return result.astype(np.float32)
+
+
+def draw(
+    sampler: WindowSampler,
+    autoencoder: MotionAutoencoder,
+    config: DenoiserConfig,
+    size: int,
+    *,
+    chunks: int = 1,
+) -> Batch:
+    """A batch of windows of one past and `chunks` chunks."""
+    per_step = autoencoder.config.frames_per_step
+    left = autoencoder.config.encoder_context
+    steps = config.context_steps + chunks * config.chunk_steps
+    ahead = -(-config.speech_ahead // 2)
+    frames = (left + steps) * per_step
+    # The first chunk of a clip has the portrait at rest as its past.
+    before = frames - 8
+    drawn = sampler.batch(size, frames + ahead, before)
+    motion = torch.from_numpy(drawn.motion[:, :frames])
+    features = vary_speech(drawn.features, sampler.rng)
+    start = left * FEATURES_PER_STEP - config.speech_past
+    end = (left + steps) * FEATURES_PER_STEP + config.speech_ahead
+    with torch.no_grad():
+        latents = autoencoder.encode(motion)
+        still = autoencoder.encode_held(torch.zeros(1, MOTION_SIZE), 1)
+    return Batch(
+        latents=latents,
+        windows=speech_windows(torch.from_numpy(features[:, start:end]), config),
+        motion=motion[:, left * per_step :],
+        style=torch.from_numpy(drawn.style),
+        reference=still.expand(size, config.reference_steps, -1),
+        spoken=torch.from_numpy(drawn.spoken),
+    )
+
+
+def conditions_of(
+    batch: Batch, past: Tensor, first: int, config: DenoiserConfig, keep: Tensor
+) -> Conditions:
+    """Conditions of the chunk whose past begins at step `first`."""
+    return Conditions(
+        past=past,
+        past_speech=batch.windows[:, first : first + config.context_steps],
+        reference=batch.reference,
+        style=batch.style,
+        keep_speech=keep,
+    )

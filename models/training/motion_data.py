@@ -1,0 +1,232 @@
+"""Windows of motion and speech for the generator's three stages (autoencoder, teacher, student).
+
+Most speech with clean sync is one man's (48 minutes of a 51-word vocabulary, a still head); most
+head motion, blinks and expression is other people's. So windows are put together: lips and brows
+with their speech from one clip, head pose and gaze from another; mirrored, stretched in time
+(speech and motion together), scaled. Before a clip begins and after it ends the face is held and
+the speech is silence, so that lips learn to rest.
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from splits import SINGLE_SPEAKER, is_validation_clip
+from talkhead_models.basis import FaceBasis
+from talkhead_models.motion import EXPRESSION_SIZE as K
+from talkhead_models.motion import MOTION_SIZE
+
+FEATURE_SIZE = 20
+MIN_SYNC = 0.25
+"""Clips in the wild whose mouth follows the sound less than this are used without their speech."""
+
+RIGID = slice(K + 2, MOTION_SIZE)
+"""Gaze, rotation, translation: what may come from another clip than lips and speech."""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One clip: motion (T, D) at 25/s, speech features (2 T, F) at 50/s or None, style (8,)."""
+
+    name: str
+    person: str
+    motion: np.ndarray
+    features: np.ndarray | None
+    style: np.ndarray
+    rests_at_end: bool
+
+    @property
+    def num_frames(self) -> int:
+        return len(self.motion)
+
+
+class Windows(NamedTuple):
+    """A batch: motion (B, T, D), features (B, L, F), style (B, 8), spoken (B,) bool: the features
+    belong to the motion."""
+
+    motion: np.ndarray
+    features: np.ndarray
+    style: np.ndarray
+    spoken: np.ndarray
+
+
+def style_of(motion: np.ndarray, basis: FaceBasis) -> np.ndarray:
+    """What the style token says, (8,) float32, all around 1.
+
+    Lip opening (95th percentile, deviation), expression's deviation, deviations of pitch, yaw,
+    roll, of the position and of the scale.
+    """
+    gap = basis.lip_gap(motion[:, :K])
+    deviation = motion.std(0)
+    turn, place = deviation[K + 4 : K + 7], deviation[K + 7 :]
+    numbers = [
+        np.percentile(gap, 95) / 0.12,
+        gap.std() / 0.045,
+        deviation[:K].mean() / 0.6,
+        *(turn / np.radians(3.0)),
+        np.hypot(place[0], place[1]) / 0.07,
+        place[2] / 0.01,
+    ]
+    return np.clip(np.array(numbers, np.float32), 0, 3)
+
+
+def mirrored(motion: np.ndarray, basis: FaceBasis) -> np.ndarray:
+    """Left and right exchanged, (..., T, D)."""
+    result = motion.copy()
+    result[..., :K] = motion[..., :K] @ basis.mirror
+    result[..., K : K + 2] = motion[..., [K + 1, K]]
+    for column in (K + 2, K + 5, K + 6, K + 7):  # gaze x, yaw, roll, translation x
+        result[..., column] *= -1
+    return result
+
+
+def read_rows(data: Path) -> dict[str, dict[str, str]]:
+    """clips.csv by clip name."""
+    with (data / "clips.csv").open(newline="") as file:
+        return {Path(row["file"]).stem: row for row in csv.DictReader(file)}
+
+
+def load_features(path: Path, num_frames: int) -> np.ndarray | None:
+    """Features of a clip, cut or padded with its last vector to two a frame; None where there are
+    none."""
+    if not path.exists():
+        return None
+    with np.load(path) as stored:
+        features = np.asarray(stored[stored.files[0]], np.float32)
+    if abs(len(features) - 2 * num_frames) > 25 or not len(features):
+        return None
+    index = np.minimum(np.arange(2 * num_frames), len(features) - 1)
+    return features[index]
+
+
+def usable_speech(row: dict[str, str]) -> bool:
+    """Whether a clip's sound belongs to its mouth."""
+    if row["speech"] != "yes":
+        return False
+    return (
+        "GRID" in row["file"]
+        or row["person"] == SINGLE_SPEAKER
+        or float(row["mouth_audio_corr"] or 0) >= MIN_SYNC
+    )
+
+
+def load_clips(
+    data: Path,
+    work: Path,
+    basis: FaceBasis,
+    *,
+    validation: bool = False,
+    tiers: tuple[str, ...] = ("permissive",),
+) -> list[Clip]:
+    """Clips of the training part, or of the validation part, of some tiers."""
+    clips = []
+    for name, row in read_rows(data).items():
+        path = work / "motion" / f"{name}.npz"
+        if (
+            row["tier"] not in tiers
+            or is_validation_clip(row["person"], name) != validation
+            or not path.exists()
+        ):
+            continue
+        with np.load(path) as stored:
+            motion, ok = stored["array"].astype(np.float32), stored["ok"]
+        if ok.mean() < 0.97 or len(motion) < 50:
+            continue
+        motion[:, :K] = np.clip(motion[:, :K], -5, 5)
+        features = (
+            load_features(work / "features" / f"{name}.npz", len(motion))
+            if usable_speech(row)
+            else None
+        )
+        rests = bool(basis.lip_gap(motion[-2:, :K]).max() < 0.03)
+        clips.append(Clip(name, row["person"], motion, features, style_of(motion, basis), rests))
+    return clips
+
+
+def interpolate(values: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """Linear interpolation of rows at fractional positions, held at both ends."""
+    positions = np.clip(positions, 0, len(values) - 1)
+    low = np.floor(positions).astype(int)
+    high = np.minimum(low + 1, len(values) - 1)
+    share = (positions - low)[:, None].astype(np.float32)
+    return (1 - share) * values[low] + share * values[high]
+
+
+class WindowSampler:
+    """Draws augmented windows; deterministic by its seed."""
+
+    def __init__(
+        self, clips: list[Clip], basis: FaceBasis, seed: int, *, single_share: float = 0.6
+    ) -> None:
+        self.basis = basis
+        self.rng = np.random.default_rng(seed)
+        self.single = [clip for clip in clips if clip.person == SINGLE_SPEAKER]
+        self.others = [clip for clip in clips if clip.person != SINGLE_SPEAKER]
+        self.single_share = single_share if self.others else 1.0
+        if not self.single:
+            self.single, self.single_share = self.others, 0.0
+
+    def pick(self, single: bool) -> Clip:
+        pool = self.single if single else self.others
+        # Longer clips say more, but one long clip must not stand for everybody.
+        weights = np.sqrt([clip.num_frames for clip in pool])
+        return pool[self.rng.choice(len(pool), p=weights / weights.sum())]
+
+    def cut(self, clip: Clip, num_frames: int, before: int) -> tuple[np.ndarray, np.ndarray, bool]:
+        """One window: motion (T, D), features (2 T, F), and whether the features belong to it."""
+        rng = self.rng
+        rate = float(rng.uniform(0.8, 1.25)) if rng.random() < 0.5 else 1.0
+        length = num_frames * rate
+        spoken = clip.features is not None
+        if spoken:
+            low, high = -before, clip.num_frames - length + (20 if clip.rests_at_end else 0)
+        else:
+            low, high = 0, max(clip.num_frames - length, 0)
+        start = float(rng.integers(int(low), int(max(high, low)) + 1))
+        motion = interpolate(clip.motion, start + rate * np.arange(num_frames))
+        features = np.zeros((2 * num_frames, FEATURE_SIZE), np.float32)
+        features[:, 0] = 1
+        if clip.features is not None:
+            positions = 2 * start + 0.5 + rate * (np.arange(2 * num_frames) - 0.5)
+            inside = (positions >= 0) & (positions <= len(clip.features) - 1)
+            features[inside] = interpolate(clip.features, positions[inside])
+        return motion, features, spoken
+
+    def window(
+        self, num_frames: int, before: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, bool]:
+        """One augmented window with its style."""
+        rng = self.rng
+        clip = self.pick(rng.random() < self.single_share)
+        motion, features, spoken = self.cut(clip, num_frames, before)
+        style = clip.style.copy()
+        if self.others and rng.random() < (0.75 if clip.person == SINGLE_SPEAKER else 0.15):
+            other = self.pick(False)
+            donor, _, _ = self.cut(other, num_frames, 0)
+            motion[:, RIGID] = donor[:, RIGID]
+            style[3:] = other.style[3:]
+        amount = float(rng.uniform(0.85, 1.25))
+        motion[:, :K] *= amount
+        style[:3] *= amount
+        turn = float(rng.uniform(0.4, 1.2))
+        motion[:, K + 4 :] *= turn
+        style[3:] *= turn
+        if rng.random() < 0.5:
+            motion = mirrored(motion, self.basis)
+        return motion, features, style, spoken
+
+    def batch(self, size: int, num_frames: int, before: int) -> Windows:
+        """A batch of windows of `num_frames`, beginning up to `before` frames ahead of their
+        clips."""
+        parts = [self.window(num_frames, before) for _ in range(size)]
+        motion, features, style, spoken = zip(*parts, strict=True)
+        return Windows(
+            np.stack(motion).astype(np.float32),
+            np.stack(features),
+            np.stack(style),
+            np.array(spoken, bool),
+        )

@@ -1,0 +1,107 @@
+"""Blinks, gaze and the articulatory constraint."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from talkhead_models.articulation import (
+    BILABIAL,
+    CLOSED_GAP,
+    MARGIN,
+    SILENCE,
+    Articulation,
+    fit_moves,
+)
+from talkhead_models.liveliness import EventConfig, events, start_events
+
+CONFIG = EventConfig()
+
+
+def run(seed: int, chunks: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    state = start_events(CONFIG, seed)
+    lids, gaze, first = [], [], 0
+    for count in chunks:
+        one, two, state = events(CONFIG, seed, state, first, np.zeros((count, 3), np.float32))
+        lids.append(one)
+        gaze.append(two)
+        first += count
+    return np.concatenate(lids), np.concatenate(gaze)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_events_do_not_depend_on_how_the_clip_is_cut(seed: int) -> None:
+    whole_lids, whole_gaze = run(seed, [1500])
+    for size in (1, 7, 32):
+        lids, gaze = run(seed, [size] * (1500 // size) + ([1500 % size] if 1500 % size else []))
+        np.testing.assert_allclose(lids, whole_lids, atol=1e-5)
+        np.testing.assert_allclose(gaze, whole_gaze, atol=1e-6)
+
+
+def test_blinks_are_as_people_blink() -> None:
+    rates = []
+    for seed in range(10):
+        lids, _ = run(seed, [1500])
+        closed = lids.min(1) > 0.5
+        starts = np.flatnonzero(closed[1:] & ~closed[:-1]) + 1
+        ends = np.flatnonzero(~closed[1:] & closed[:-1]) + 1
+        rates.append(len(starts))
+        for start in starts:
+            end = ends[ends > start][0] if (ends > start).any() else len(lids)
+            assert 2 <= end - start <= 9
+            if end < len(lids):
+                assert lids[start:end].max() > 0.95
+        assert lids.min() >= 0
+        assert lids.max() <= 1
+    assert 5 <= np.median(rates) <= 40
+
+
+def test_eyes_stay_with_the_camera_when_the_head_turns() -> None:
+    state = start_events(CONFIG, 0)
+    still = np.zeros((10, 3), np.float32)
+    turned = still + np.array([0, 0.1, 0], np.float32)
+    _, rest, _ = events(CONFIG, 0, state, 0, still)
+    _, back, _ = events(CONFIG, 0, state, 0, turned)
+    assert (back[:, 0] < rest[:, 0]).all()
+
+
+def make_articulation() -> Articulation:
+    rng = np.random.default_rng(0)
+    gaps = rng.normal(0, 0.02, (12, 9)).astype(np.float32)
+    moves = fit_moves(gaps, rng.standard_normal((500, 12)).astype(np.float32), ridge=1e-9)
+    return Articulation(gaps, np.zeros(9, np.float32), moves, 0.08)
+
+
+def make_features(viseme: int, frames: int) -> np.ndarray:
+    features = np.zeros((2 * frames + 2 * MARGIN, 20), np.float32)
+    features[:, viseme] = 1
+    return features
+
+
+@pytest.mark.parametrize("viseme", [SILENCE, BILABIAL])
+def test_lips_meet_where_they_must(viseme: int) -> None:
+    articulation = make_articulation()
+    expression = np.random.default_rng(1).standard_normal((20, 12)).astype(np.float32)
+    result = articulation(expression, make_features(viseme, 20))
+    assert (articulation.rest + result @ articulation.gaps).max() < CLOSED_GAP + 0.004
+    assert np.array_equal(articulation(expression, make_features(viseme, 20), 0.0), expression)
+
+
+def test_open_vowels_open_and_consonants_are_left_alone() -> None:
+    articulation = make_articulation()
+    expression = np.zeros((20, 12), np.float32)
+    opened = articulation.rest + articulation(expression, make_features(12, 20)) @ articulation.gaps
+    assert opened[:, 4].min() > 0.07
+    expression = np.random.default_rng(1).standard_normal((20, 12)).astype(np.float32)
+    assert np.array_equal(articulation(expression, make_features(4, 20)), expression)
+
+
+def test_the_constraint_is_continuous_in_time() -> None:
+    articulation = make_articulation()
+    expression = np.tile(np.random.default_rng(2).standard_normal((1, 12)), (40, 1)).astype(
+        np.float32
+    )
+    features = make_features(4, 40)
+    features[40:46] = make_features(BILABIAL, 40)[:6]
+    moved = articulation(expression, features) @ articulation.gaps
+    spread = np.abs(np.diff(moved, axis=0)).max() / np.ptp(moved, axis=0).max()
+    assert 0 < spread < 0.75
