@@ -1,0 +1,125 @@
+"""The command line: the Typer app, and `main`, the only place that catches everything."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from talkhead_cli import __version__
+from talkhead_cli.commands.common import Session
+from talkhead_cli.commands.render import render
+from talkhead_cli.console import debugging, write_json, write_message, write_result
+from talkhead_cli.errors import EXIT_BUG, EXIT_DONE, EXIT_INTERRUPTED, TalkheadError
+
+app = typer.Typer(
+    name="talkhead",
+    help="Talking-head videos from one portrait and one speech recording.",
+    epilog="Exit codes: 0 done, 1 bug, 2 usage, 3 input, 4 preset, 5 weights, 6 ffmpeg, 7 device, "
+    "8 batch with failed rows, 130 interrupted.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def show_version(wanted: bool) -> None:
+    """Print the version and stop."""
+    if wanted:
+        write_result(f"talkhead {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def talkhead(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Talking-head videos from one portrait and one speech recording."""
+
+
+app.command()(render)
+
+
+def main() -> None:
+    """The console script."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line; the exit code."""
+    catch_signals()
+    session = Session()
+    try:
+        app(args=list(arguments), prog_name="talkhead", obj=session)
+    except SystemExit as stop:
+        return finish(stop)
+    except KeyboardInterrupt:
+        return interrupted()
+    except TalkheadError as error:
+        report_error(error, session)
+        return error.exit_code
+    except BaseException:
+        write_message(traceback.format_exc().rstrip())
+        write_message("error: this is a bug in talkhead; please report it with the lines above")
+        return EXIT_BUG
+    return EXIT_DONE
+
+
+def finish(stop: SystemExit) -> int:
+    """The exit code Typer ended with."""
+    if stop.code == EXIT_INTERRUPTED:
+        return interrupted()
+    return stop.code if isinstance(stop.code, int) else EXIT_DONE if stop.code is None else EXIT_BUG
+
+
+def interrupted() -> int:
+    """Say so; everything has been cleaned up on the way here."""
+    write_message("interrupted: nothing was left behind")
+    return EXIT_INTERRUPTED
+
+
+def report_error(error: TalkheadError, session: Session) -> None:
+    """One line on standard error, and an event where those were asked for; a trace when debugging."""
+    if session.reporter is not None:
+        session.reporter.close()
+    if debugging():
+        write_message(traceback.format_exc().rstrip())
+    message = " ".join(str(error).split())
+    if session.reporter is not None and session.reporter.mode == "json":
+        event = {
+            "event": "error",
+            "kind": type(error).__name__,
+            "message": message,
+            "exit_code": error.exit_code,
+        }
+        write_json(event)
+    write_message(f"error: {message}")
+
+
+def catch_signals() -> None:
+    """Make SIGTERM and SIGHUP end a render as Ctrl-C does, cleaning up; a second Ctrl-C does not disturb that."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        for name in caught:
+            signal.signal(name, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    caught = [
+        getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+    ]
+    for name in caught:
+        # A signal that is ignored stays ignored: nohup and background jobs mean it.
+        if signal.getsignal(name) is not signal.SIG_IGN:
+            signal.signal(name, interrupt)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""Devices: turning the word in `--device` into one that exists."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from talkhead_cli.errors import DeviceError, WeightsError
+
+
+def resolve_device(device: str) -> str:
+    """The device to compute on, as torch names it.
+
+    Args:
+        device: "auto", "cpu", "cuda", "cuda:N" or "mps"; auto takes the first GPU, else the CPU.
+
+    Raises:
+        DeviceError: there is no such device.
+    """
+    import torch
+
+    if device == "cpu":
+        return device
+    if device == "auto":
+        if torch.cuda.is_available():
+            return "cuda:0"
+        return "cpu"
+    if device == "mps":
+        if not torch.backends.mps.is_available():
+            raise DeviceError("device mps: this machine has none; use --device cpu")
+        return device
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if count == 0:
+        raise DeviceError(
+            f"device {device}: no CUDA device was found; use --device cpu, see `talkhead doctor`"
+        )
+    index = int(device.partition(":")[2] or 0)
+    if index >= count:
+        raise DeviceError(f"device {device}: there are only {count} CUDA devices, 0 to {count - 1}")
+    return f"cuda:{index}"
+
+
+@contextmanager
+def model_errors() -> Iterator[None]:
+    """Turn what networks raise into errors of ours.
+
+    Raises:
+        WeightsError: a bundle is missing or damaged.
+        DeviceError: the device ran out of memory.
+    """
+    import torch
+
+    from talkhead_models.bundle import BundleError
+
+    try:
+        yield
+    except BundleError as error:
+        raise WeightsError(str(error)) from error
+    except torch.OutOfMemoryError as error:
+        raise DeviceError(
+            "the GPU ran out of memory; give a smaller --size, or use --device cpu"
+        ) from error

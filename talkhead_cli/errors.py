@@ -1,0 +1,83 @@
+"""Everything talkhead raises on purpose, with the exit code of the command line.
+
+TalkheadError
+├── UsageError             2   an option out of range, or options that contradict each other
+├── InputError             3   a file or folder given cannot be used
+│   ├── NoFaceError        3   no face that can be animated
+│   ├── AudioError         3   no speech that can be used
+│   └── BatchFileError     3   a manifest that cannot be used
+├── PresetError            4   a preset is unknown or holds a wrong key or value
+├── WeightsError           5   a weight bundle is missing or damaged
+├── MediaError             6   ffmpeg is missing or failed
+└── DeviceError            7   no such device, or it ran out of memory
+
+Messages are one sentence that says what, which file, and what to do next. Every class takes the message as its only
+argument, so that errors survive the way back from a worker process.
+"""
+
+from __future__ import annotations
+
+EXIT_DONE = 0
+EXIT_BUG = 1
+EXIT_USAGE = 2
+EXIT_INPUT = 3
+EXIT_PRESET = 4
+EXIT_WEIGHTS = 5
+EXIT_MEDIA = 6
+EXIT_DEVICE = 7
+EXIT_ROWS_FAILED = 8
+EXIT_INTERRUPTED = 130
+
+
+class TalkheadError(Exception):
+    """Base of all errors that are the user's to mend; never raised itself."""
+
+    exit_code = EXIT_BUG
+
+
+class UsageError(TalkheadError):
+    """An option is out of range, or options contradict each other."""
+
+    exit_code = EXIT_USAGE
+
+
+class InputError(TalkheadError):
+    """A file or folder that was given cannot be used."""
+
+    exit_code = EXIT_INPUT
+
+
+class NoFaceError(InputError):
+    """The portrait shows no face that can be animated."""
+
+
+class AudioError(InputError):
+    """The audio file holds no speech that can be used."""
+
+
+class BatchFileError(InputError):
+    """A batch manifest cannot be used."""
+
+
+class PresetError(TalkheadError):
+    """A preset is unknown, or holds a wrong key or value."""
+
+    exit_code = EXIT_PRESET
+
+
+class WeightsError(TalkheadError):
+    """A weight bundle is missing, damaged or tampered with."""
+
+    exit_code = EXIT_WEIGHTS
+
+
+class MediaError(TalkheadError):
+    """ffmpeg is missing or failed."""
+
+    exit_code = EXIT_MEDIA
+
+
+class DeviceError(TalkheadError):
+    """The device asked for does not exist or ran out of memory."""
+
+    exit_code = EXIT_DEVICE

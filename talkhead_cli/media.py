@@ -1,0 +1,433 @@
+"""Everything ffmpeg does for the output: finding it, probing files, writing the video.
+
+ffmpeg-python builds the argument lists; the processes are subprocesses of ours. Their standard error goes to a temporary
+file, since a pipe that nobody reads fills up and hangs the render.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from talkhead_cli.errors import InputError, MediaError
+from talkhead_cli.paths import check_free, publish, temporary_beside
+
+log = logging.getLogger(__name__)
+
+FFMPEG_VARIABLE = "TALKHEAD_FFMPEG"
+PROTOCOLS = "file,pipe,crypto,data"
+STDOUT = "-"
+
+ENCODERS = {"h264": "libx264", "hevc": "libx265", "av1": "libsvtav1"}
+SPEEDS = {"h264": "veryfast", "hevc": "veryfast", "av1": "10"}
+"""Encoder presets: the slowest that still keeps ahead of the renderer on two CPU cores."""
+
+COPIED_CODECS = frozenset({"aac", "mp3", "alac", "ac3", "eac3"})
+"""Audio that goes into MP4 untouched and plays everywhere."""
+
+AAC_BIT_RATE = 192_000
+AAC_RATES = (
+    96000,
+    88200,
+    64000,
+    48000,
+    44100,
+    32000,
+    24000,
+    22050,
+    16000,
+    12000,
+    11025,
+    8000,
+    7350,
+)
+MAX_LENGTH_GAP_SECONDS = 0.02
+
+Frames = NDArray[np.uint8]
+
+
+@lru_cache(maxsize=8)
+def ffmpeg_path(encoder: str | None = None) -> str:
+    """The ffmpeg to run: TALKHEAD_FFMPEG where set, else the system's, else the one imageio-ffmpeg carries.
+
+    Args:
+        encoder: what it must be able to encode with, such as libx264; a system build without it is passed over.
+
+    Raises:
+        MediaError: there is none.
+    """
+    chosen = os.environ.get(FFMPEG_VARIABLE)
+    if chosen:
+        found = shutil.which(chosen)
+        if found is None:
+            raise MediaError(
+                f"{FFMPEG_VARIABLE} names {chosen}, which cannot be run: correct or unset it"
+            )
+        return found
+    candidates = [path for path in (shutil.which("ffmpeg"), bundled_ffmpeg()) if path]
+    if not candidates:
+        raise MediaError("ffmpeg was not found: install it, or `pip install imageio-ffmpeg`")
+    for path in candidates:
+        if encoder is None or encoder in list_encoders(path):
+            return path
+    raise MediaError(
+        f"{candidates[0]} cannot encode with {encoder}: install another ffmpeg, or `pip install imageio-ffmpeg`"
+    )
+
+
+def bundled_ffmpeg() -> str | None:
+    """The binary in imageio-ffmpeg's wheel, None where it is not installed or has none for this system."""
+    try:
+        import imageio_ffmpeg
+
+        return str(imageio_ffmpeg.get_ffmpeg_exe())
+    except (ImportError, RuntimeError):
+        return None
+
+
+@lru_cache(maxsize=8)
+def list_encoders(ffmpeg: str) -> frozenset[str]:
+    """Names of the encoders an ffmpeg was built with; empty where it does not run."""
+    result = run_captured([ffmpeg, "-hide_banner", "-encoders"])
+    lines = result.splitlines()
+    return frozenset(parts[1] for parts in map(str.split, lines) if len(parts) > 1)
+
+
+def ffmpeg_version(ffmpeg: str) -> str:
+    """The version an ffmpeg reports, or "unknown"."""
+    found = re.search(r"ffmpeg version (\S+)", run_captured([ffmpeg, "-version"]))
+    return found.group(1) if found else "unknown"
+
+
+def run_captured(arguments: Sequence[str]) -> str:
+    """Both outputs of a short command as text; empty where it cannot be run."""
+    try:
+        result = subprocess.run(
+            arguments,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=60,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        log.debug("%s: %s", arguments[0], error)
+        return ""
+    return result.stdout.decode("utf-8", "replace")
+
+
+def file_url(path: str | Path) -> str:
+    """A path as ffmpeg takes it whatever it is called: leading dashes, colons and spaces included."""
+    return "file:" + os.path.abspath(path)  # noqa: PTH100 - symlinks and .. stay as they are
+
+
+@dataclass(frozen=True)
+class MediaInfo:
+    """What ffmpeg says of a file.
+
+    Attributes:
+        duration_seconds: of the container; None where unknown.
+        audio_codec: such as "aac"; None without an audio stream.
+        audio_rate: samples a second.
+        has_video: whether there is a moving or still picture.
+    """
+
+    duration_seconds: float | None
+    audio_codec: str | None
+    audio_rate: int | None
+    has_video: bool
+
+
+def probe_media(path: Path, ffmpeg: str | None = None) -> MediaInfo:
+    """Read a file's header. ffprobe is not needed: the wheel that brings ffmpeg does not have it."""
+    command = [ffmpeg or ffmpeg_path(), "-hide_banner", "-nostdin"]
+    text = run_captured([*command, "-protocol_whitelist", PROTOCOLS, "-i", file_url(path)])
+    duration = re.search(r"^  Duration: (\d+):(\d+):([\d.]+)", text, re.MULTILINE)
+    seconds = None
+    if duration:
+        hours, minutes, rest = duration.groups()
+        seconds = int(hours) * 3600 + int(minutes) * 60 + float(rest)
+    audio = re.search(r"^\s+Stream #0:.*?: Audio: (\w+)(?:.*?, (\d+) Hz)?", text, re.MULTILINE)
+    return MediaInfo(
+        seconds,
+        audio.group(1) if audio else None,
+        int(audio.group(2)) if audio and audio.group(2) else None,
+        re.search(r"^\s+Stream #0:.*?: Video:", text, re.MULTILINE) is not None,
+    )
+
+
+def audio_arguments(info: MediaInfo) -> dict[str, Any]:
+    """How the delivered audio is stored: copied where MP4 can hold it, else AAC at its own rate and channels."""
+    if info.audio_codec in COPIED_CODECS:
+        return {"acodec": "copy"}
+    return aac_arguments(info.audio_rate)
+
+
+def aac_arguments(rate: int | None) -> dict[str, Any]:
+    """AAC at 192k; time stamps counted from the first sample, so that gaps cannot shift the lips."""
+    arguments: dict[str, Any] = {
+        "acodec": "aac",
+        "audio_bitrate": AAC_BIT_RATE,
+        "af": "asetpts=N/SR/TB",
+    }
+    if rate is not None and rate > AAC_RATES[0]:
+        arguments["ar"] = AAC_RATES[0]
+    return arguments
+
+
+class VideoWriter:
+    """Encodes RGB frames with the original audio into an MP4 file that appears by renaming when all went well.
+
+    A context manager. Leaving it normally finishes the file and puts it in place; leaving it by an exception ends ffmpeg
+    and removes every trace.
+
+    Args:
+        path: the output, or "-" for fragmented MP4 on standard output.
+        width: of the frames, even.
+        height: of the frames, even.
+        fps: frames a second.
+        crf: quality, smaller = better.
+        codec: "h264", "hevc" or "av1".
+        audio: file whose first audio stream goes with the frames; None = silent video.
+        overwrite: whether an existing file may be replaced.
+
+    Raises:
+        ValueError: odd size.
+        InputError: the output cannot be created.
+        MediaError: ffmpeg is missing or failed.
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        width: int,
+        height: int,
+        fps: Fraction,
+        *,
+        crf: int = 18,
+        codec: str = "h264",
+        audio: Path | None = None,
+        overwrite: bool = False,
+    ) -> None:
+        if width % 2 or height % 2:
+            raise ValueError(f"video needs even sizes, got {width}x{height}")
+        self.path = path if path == STDOUT else Path(path).resolve()
+        self.size = (width, height)
+        self.fps = fps
+        self.crf = crf
+        self.codec = codec
+        self.audio = audio
+        self.overwrite = overwrite
+        self.num_frames = 0
+        self._temporary: Path | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._errors: IO[bytes] | None = None
+        self._finished = False
+
+    def __enter__(self) -> VideoWriter:
+        ffmpeg = ffmpeg_path(ENCODERS[self.codec])
+        if isinstance(self.path, Path):
+            check_free(self.path, self.overwrite)
+            self._temporary = temporary_beside(self.path)
+        try:
+            self._start(ffmpeg)
+        except BaseException:
+            self._discard()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if kind is None:
+                self.finish()
+                self._publish()
+        finally:
+            self._discard()
+
+    def write(self, frames: Frames) -> None:
+        """Encode frames.
+
+        Args:
+            frames: (n, H, W, 3) uint8 RGB.
+
+        Raises:
+            ValueError: wrong shape or type.
+            MediaError: ffmpeg died; the message has its last lines.
+        """
+        width, height = self.size
+        if frames.ndim != 4 or frames.shape[1:] != (height, width, 3) or frames.dtype != np.uint8:
+            raise ValueError(
+                f"frames must be (n, {height}, {width}, 3) uint8, got {frames.shape} {frames.dtype}"
+            )
+        assert self._process is not None
+        assert self._process.stdin is not None
+        view = memoryview(np.ascontiguousarray(frames)).cast("B")
+        descriptor = self._process.stdin.fileno()
+        try:
+            while view:
+                view = view[os.write(descriptor, view) :]
+        except OSError as broken:
+            raise self._failure() from broken
+        self.num_frames += len(frames)
+
+    def finish(self) -> None:
+        """Wait until everything is encoded; the file is complete but not yet in place.
+
+        Raises:
+            MediaError: ffmpeg failed.
+        """
+        if self._finished:
+            return
+        assert self._process is not None
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.close()
+        except OSError as broken:
+            raise self._failure() from broken
+        if self._process.wait() != 0 or "No space left on device" in self._error_text():
+            raise self._failure()
+        if self._temporary is not None and self._temporary.stat().st_size == 0:
+            raise self._failure()
+        self._finished = True
+
+    def _start(self, ffmpeg: str) -> None:
+        arguments = self._arguments(ffmpeg)
+        log.debug("running %s", arguments)
+        self._errors = tempfile.TemporaryFile()
+        to_stdout = self._temporary is None
+        try:
+            # A session of its own: Ctrl-C in the terminal must reach us and not ffmpeg, which would finish the file.
+            self._process = subprocess.Popen(
+                arguments,
+                bufsize=0,
+                stdin=subprocess.PIPE,
+                stdout=sys.stdout.fileno() if to_stdout else subprocess.DEVNULL,
+                stderr=self._errors,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise MediaError(
+                f"{ffmpeg} cannot be run ({error.strerror}): reinstall ffmpeg"
+            ) from error
+        enlarge_pipe(self._process)
+
+    def _arguments(self, ffmpeg: str) -> list[str]:
+        """The whole command line."""
+        import ffmpeg as builder
+
+        width, height = self.size
+        raw = builder.input(
+            "pipe:0",
+            format="rawvideo",
+            pix_fmt="rgb24",
+            s=f"{width}x{height}",
+            framerate=str(self.fps),
+        )
+        streams = [raw["v:0"]]
+        options: dict[str, Any] = {
+            "vcodec": ENCODERS[self.codec],
+            "preset": SPEEDS[self.codec],
+            "crf": self.crf,
+            "g": max(1, round(2 * self.fps)),
+            "pix_fmt": "yuv420p",
+            # The picture is sRGB: full range in, BT.709 matrix and limited range out, and tagged so.
+            "vf": "scale=in_range=full:out_range=limited:out_color_matrix=bt709,"
+            "setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709:range=limited",
+            "colorspace": "bt709",
+            "color_primaries": "bt709",
+            "color_trc": "bt709",
+            "color_range": "tv",
+            "map_metadata": -1,
+            "map_chapters": -1,
+            "f": "mp4",
+        }
+        if self.codec == "hevc":
+            options["vtag"] = "hvc1"  # the tag Apple's players insist on
+        if self.audio is not None:
+            sound = builder.input(
+                file_url(self.audio), protocol_whitelist=PROTOCOLS, thread_queue_size=64
+            )
+            streams.append(sound["a:0"])
+            options.update(audio_arguments(probe_media(self.audio, ffmpeg)))
+        if self._temporary is None:
+            target = "pipe:1"
+            options["movflags"] = "frag_keyframe+delay_moov+default_base_moof"
+        else:
+            target = file_url(self._temporary)
+            options["movflags"] = "+faststart"
+        command: list[str] = builder.output(*streams, target, **options).compile(ffmpeg)
+        return [command[0], "-hide_banner", "-nostdin", "-loglevel", "error", "-y", *command[1:]]
+
+    def _publish(self) -> None:
+        if self._temporary is None:
+            return
+        assert isinstance(self.path, Path)
+        check_free(self.path, self.overwrite)
+        try:
+            publish(self._temporary, self.path)
+        except OSError as error:
+            raise InputError(f"{self.path}: cannot be put in place ({error.strerror})") from error
+
+    def _discard(self) -> None:
+        """End ffmpeg and remove what is left; harmless after success."""
+        if self._process is not None:
+            if self._process.poll() is None:
+                self._process.kill()
+            if self._process.stdin is not None:
+                try:
+                    self._process.stdin.close()
+                except OSError as error:
+                    log.debug("closing ffmpeg's standard input: %s", error)
+            self._process.wait()
+        if self._errors is not None:
+            self._errors.close()
+        if self._temporary is not None:
+            self._temporary.unlink(missing_ok=True)
+
+    def _error_text(self) -> str:
+        assert self._errors is not None
+        self._errors.seek(0)
+        return self._errors.read()[-4000:].decode("utf-8", "replace")
+
+    def _failure(self) -> MediaError:
+        """The error for an ffmpeg that died, with its last words."""
+        assert self._process is not None
+        code = self._process.wait()
+        text = self._error_text()
+        where = "standard output" if self._temporary is None else f"{self.path}"
+        if "No space left on device" in text:
+            return MediaError(f"{where}: the disk is full; free some space and render again")
+        reason = f"was killed by signal {-code}" if code < 0 else f"failed with exit status {code}"
+        last = "; ".join(line.strip() for line in text.splitlines()[-3:] if line.strip())
+        return MediaError(f"{where}: ffmpeg {reason}" + (f" ({last})" if last else ""))
+
+
+def enlarge_pipe(process: subprocess.Popen[bytes]) -> None:
+    """Let a whole frame or so fit into the pipe, where the system allows it: fewer switches between the processes."""
+    try:
+        import fcntl
+
+        assert process.stdin is not None
+        fcntl.fcntl(process.stdin.fileno(), getattr(fcntl, "F_SETPIPE_SZ", 1031), 1 << 20)
+    except (ImportError, OSError) as error:
+        log.debug("pipe size unchanged: %s", error)

@@ -1,0 +1,101 @@
+"""Where things lie: the files of the package, and private places to work in."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from talkhead_cli.errors import InputError, PresetError, UsageError
+
+VIDEO_SUFFIXES = (".mp4", ".m4v")
+
+PACKAGE = Path(__file__).parent
+
+
+def presets_folder() -> Path:
+    """The folder of the built-in presets: inside the package (wheel), else beside it (checkout).
+
+    Raises:
+        PresetError: the installation is incomplete.
+    """
+    for folder in (PACKAGE / "presets", PACKAGE.parent / "presets"):
+        if folder.is_dir():
+            return folder
+    raise PresetError(f"the presets folder is missing from {PACKAGE}: reinstall talkhead")
+
+
+def check_output(path: Path, overwrite: bool, inputs: tuple[Path, ...] = ()) -> Path:
+    """The absolute path an output will have, after all that can be known beforehand is checked.
+
+    Args:
+        path: as the user gave it.
+        overwrite: whether an existing file may be replaced.
+        inputs: files that must never be replaced.
+
+    Raises:
+        UsageError: the name does not end as an MP4 file's does.
+        InputError: the folder is missing or read-only, or the file is there already.
+    """
+    if path.suffix.lower() not in VIDEO_SUFFIXES:
+        raise UsageError(
+            f"{path}: the output is an MP4 file, so its name must end in .mp4 (or give - for standard output)"
+        )
+    folder = path.parent
+    if not folder.exists():
+        raise InputError(f"{folder}: the output folder does not exist; create it first")
+    if not folder.is_dir():
+        raise InputError(f"{folder}: the output folder is not a folder")
+    target = path.resolve()
+    if target.exists():
+        if any(given.exists() and given.samefile(target) for given in inputs):
+            raise InputError(f"{path}: this is one of the inputs; choose another output")
+        if not target.is_file():
+            raise InputError(f"{path}: exists and is not a regular file; choose another output")
+        check_free(target, overwrite)
+    if not os.access(target.parent, os.W_OK | os.X_OK):
+        raise InputError(f"{folder}: no permission to write to the output folder")
+    return target
+
+
+def check_free(path: Path, overwrite: bool) -> None:
+    """Refuse to replace a file unless asked to.
+
+    Raises:
+        InputError: the file exists.
+    """
+    if path.exists() and not overwrite:
+        raise InputError(f"{path}: exists already; give --overwrite to replace it")
+
+
+def temporary_beside(path: Path) -> Path:
+    """A new empty file in the folder of `path`, to be renamed to it when complete.
+
+    Raises:
+        InputError: the folder cannot be written to.
+    """
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".talkhead-", suffix=path.suffix)
+    except OSError as error:
+        raise InputError(
+            f"{path.parent}: cannot write to the output folder ({error.strerror})"
+        ) from error
+    os.close(handle)
+    return Path(name)
+
+
+def publish(temporary: Path, path: Path) -> None:
+    """Rename a complete file into place, with the permissions a new file would have."""
+    mask = os.umask(0)
+    os.umask(mask)
+    temporary.chmod(0o666 & ~mask)
+    temporary.replace(path)
+
+
+@contextmanager
+def private_folder() -> Iterator[Path]:
+    """A temporary folder of our own that is gone afterwards, whatever happens."""
+    with tempfile.TemporaryDirectory(prefix="talkhead-", ignore_cleanup_errors=True) as name:
+        yield Path(name)

@@ -1,0 +1,443 @@
+"""One render from files to file: check everything, load, animate, encode, put in place."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field
+from fractions import Fraction
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from talkhead_cli import __version__
+from talkhead_cli.console import Event, OnEvent
+from talkhead_cli.errors import AudioError, InputError, UsageError
+from talkhead_cli.paths import check_free, check_output, private_folder, publish, temporary_beside
+from talkhead_cli.settings import RenderSettings, show_fps
+
+if TYPE_CHECKING:
+    from talkhead_cli.audio import AudioInfo
+    from talkhead_cli.face import Portrait
+    from talkhead_cli.pipeline import TalkingHeadPipeline
+
+STANDARD = "-"
+"""In place of a path: standard input or output."""
+
+PROGRESS_SECONDS = 0.2
+VERSIONED = ("torch", "numpy", "mediapipe", "opencv-python", "librosa")
+
+
+@dataclass(frozen=True)
+class OutputOptions:
+    """What happens around a render.
+
+    Attributes:
+        overwrite: an existing output may be replaced.
+        sidecar: write OUT.json beside the video.
+        dry_run: stop when everything is checked, before anything is written.
+    """
+
+    overwrite: bool = False
+    sidecar: bool = True
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
+class RenderResult:
+    """What a render made.
+
+    Attributes:
+        output: the video; None when it went to standard output or the run was dry.
+        sidecar: the JSON file beside it, where one was written.
+        num_frames: frames written, or that would be.
+        width: of the video.
+        height: of the video.
+        fps: frames a second.
+        duration_seconds: of the speech.
+        elapsed_seconds: from start to end.
+        timings: seconds by stage.
+    """
+
+    output: Path | None
+    sidecar: Path | None
+    num_frames: int
+    width: int
+    height: int
+    fps: Fraction
+    duration_seconds: float
+    elapsed_seconds: float
+    timings: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def frames_per_second(self) -> float:
+        """Frames made per second of wall clock, start-up included."""
+        return self.num_frames / max(self.elapsed_seconds, 1e-9)
+
+    def to_event(self) -> Event:
+        """The values as a JSON-able event."""
+        values = asdict(self)
+        values["output"] = str(self.output) if self.output else None
+        values["sidecar"] = str(self.sidecar) if self.sidecar else None
+        values["fps"] = show_fps(self.fps)
+        values["frames_per_second"] = round(self.frames_per_second, 2)
+        return {"event": "done", **values}
+
+
+def ignore_event(event: Event) -> None:
+    """The default sink."""
+
+
+class Clock:
+    """Adds up seconds by stage."""
+
+    def __init__(self) -> None:
+        self.start = time.perf_counter()
+        self.timings: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Count the time inside towards a stage."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.timings[name] = self.timings.get(name, 0.0) + time.perf_counter() - start
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the beginning."""
+        return time.perf_counter() - self.start
+
+
+def render_file(
+    settings: RenderSettings,
+    portrait: Path | str,
+    audio: Path | str,
+    output: Path | str,
+    on_event: OnEvent = ignore_event,
+    options: OutputOptions | None = None,
+    pipeline: TalkingHeadPipeline | None = None,
+) -> RenderResult:
+    """Render one portrait with one speech recording.
+
+    Args:
+        settings: resolved settings.
+        portrait: a picture.
+        audio: any file ffmpeg decodes, or "-" for standard input.
+        output: an MP4 file, or "-" for fragmented MP4 on standard output.
+        on_event: called with every event: start, face, audio, warning, progress, done.
+        options: what happens around the render.
+        pipeline: a loaded pipeline made with the same settings, to be used again; it stays open.
+
+    Raises:
+        TalkheadError: one of its kinds, see `talkhead_cli.errors`; nothing is left behind.
+    """
+    return RenderRun(settings, on_event, options or OutputOptions()).render(
+        Path(portrait), audio, output, pipeline
+    )
+
+
+class RenderRun:
+    """The steps of one render, in order."""
+
+    def __init__(self, settings: RenderSettings, on_event: OnEvent, options: OutputOptions) -> None:
+        from talkhead_cli.devices import resolve_device
+
+        self.options = options
+        self.emit = on_event
+        self.clock = Clock()
+        with self.clock.stage("start"):
+            self.settings = settings.model_copy(update={"device": resolve_device(settings.device)})
+
+    def render(
+        self,
+        portrait_path: Path,
+        audio: Path | str,
+        output: Path | str,
+        pipeline: TalkingHeadPipeline | None,
+    ) -> RenderResult:
+        """See `render_file`."""
+        target = self._check_paths(portrait_path, audio, output)
+        self._announce(portrait_path, audio, output)
+        with ExitStack() as stack:
+            audio_path = self._local_audio(audio, stack)
+            info = self._probe(audio_path)
+            portrait = self._load_portrait(portrait_path)
+            if pipeline is None:
+                pipeline = self._load_pipeline(stack)
+            plan = self._plan(portrait, info.duration_seconds)
+            if self.options.dry_run:
+                return plan
+            return self._animate(pipeline, portrait, audio_path, target)
+
+    def _check_paths(self, portrait: Path, audio: Path | str, output: Path | str) -> Path | None:
+        inputs = [portrait] + ([Path(audio)] if str(audio) != STANDARD else [])
+        for path in inputs:
+            if not path.exists():
+                raise (InputError if path is portrait else AudioError)(f"{path}: no such file")
+        if str(output) == STANDARD:
+            if sys.stdout.isatty() and not self.options.dry_run:
+                raise UsageError(
+                    "-o -: video is not for terminals; redirect standard output to a file or program"
+                )
+            return None
+        target = check_output(Path(output), self.options.overwrite, tuple(inputs))
+        if self.options.sidecar:
+            check_free(sidecar_path(target), self.options.overwrite)
+        return target
+
+    def _announce(self, portrait: Path, audio: Path | str, output: Path | str) -> None:
+        event = {
+            "event": "start",
+            "version": __version__,
+            "portrait": str(portrait),
+            "audio": str(audio),
+            "output": str(output),
+            "settings": self.settings.model_dump(mode="json"),
+        }
+        self.emit(event)
+
+    def _local_audio(self, audio: Path | str, stack: ExitStack) -> Path:
+        """The audio as a file that can be read twice."""
+        if str(audio) != STANDARD:
+            return Path(audio)
+        if sys.stdin is None or sys.stdin.isatty():
+            raise UsageError("AUDIO -: nothing is piped into standard input")
+        path = stack.enter_context(private_folder()) / "speech"
+        try:
+            with path.open("wb") as file:
+                shutil.copyfileobj(sys.stdin.buffer, file, 1 << 20)
+        except OSError as error:
+            raise InputError(
+                f"standard input cannot be kept in {path.parent} ({error.strerror})"
+            ) from error
+        if path.stat().st_size == 0:
+            raise AudioError("standard input is empty: pipe an audio file into it")
+        return path
+
+    def _probe(self, path: Path) -> AudioInfo:
+        from talkhead_cli.audio import probe_audio
+
+        with self.clock.stage("speech"):
+            info = probe_audio(path)
+        self.emit({"event": "audio", **asdict(info)})
+        if info.duration_seconds > self.settings.max_seconds + 1.0:
+            raise AudioError(
+                f"{path}: {info.duration_seconds:.0f} seconds of audio are more than the "
+                f"{self.settings.max_seconds:.0f} allowed; raise --max-seconds"
+            )
+        return info
+
+    def _load_portrait(self, path: Path) -> Portrait:
+        from talkhead_cli.devices import model_errors
+        from talkhead_cli.face import load_portrait
+
+        chosen = self.settings
+        with self.clock.stage("face"), model_errors():
+            portrait = load_portrait(
+                path,
+                face=chosen.face,
+                backend=chosen.face_backend,
+                background=chosen.background,
+                size=chosen.size,
+                crop=chosen.crop,
+            )
+        self.emit(face_event(portrait))
+        for note in (*portrait.notes, *portrait.occlusions):
+            self.emit({"event": "warning", "message": f"{path}: {note}"})
+        return portrait
+
+    def _load_pipeline(self, stack: ExitStack) -> TalkingHeadPipeline:
+        from talkhead_cli.devices import model_errors
+        from talkhead_cli.pipeline import TalkingHeadPipeline
+
+        with self.clock.stage("weights"), model_errors():
+            pipeline = TalkingHeadPipeline(self.settings)
+        stack.callback(pipeline.close)
+        return pipeline
+
+    def _plan(self, portrait: Portrait, duration: float) -> RenderResult:
+        height, width = portrait.image.shape[:2]
+        frames = count_frames(duration, self.settings.fps)
+        return RenderResult(
+            None,
+            None,
+            frames,
+            width,
+            height,
+            self.settings.fps,
+            duration,
+            self.clock.elapsed,
+            self.clock.timings,
+        )
+
+    def _animate(
+        self, pipeline: TalkingHeadPipeline, portrait: Portrait, audio: Path, target: Path | None
+    ) -> RenderResult:
+        from talkhead_cli.audio import extract_features
+        from talkhead_cli.devices import model_errors
+        from talkhead_cli.media import VideoWriter
+        from talkhead_models.speech import load_speech_encoder
+
+        chosen = self.settings
+        with self.clock.stage("speech"), model_errors():
+            encoder = load_speech_encoder(device=chosen.device)
+            features = extract_features(audio, encoder, chosen.max_seconds)
+        height, width = portrait.image.shape[:2]
+        num_frames = count_frames(features.duration_seconds, chosen.fps)
+        before = dict(pipeline.timings)
+        sidecar: Path | None = None
+        try:
+            with (
+                model_errors(),
+                VideoWriter(
+                    target or STANDARD,
+                    width,
+                    height,
+                    chosen.fps,
+                    crf=chosen.crf,
+                    codec=chosen.video_codec,
+                    audio=audio,
+                    overwrite=self.options.overwrite,
+                ) as writer,
+            ):
+                ticker = Ticker(self.emit, num_frames)
+                for frames in pipeline.render(portrait, features, num_frames):
+                    with self.clock.stage("encode"):
+                        writer.write(frames)
+                    ticker.advance(len(frames))
+                with self.clock.stage("encode"):
+                    writer.finish()
+                for name, seconds in pipeline.timings.items():
+                    self.clock.timings[name] = seconds - before.get(name, 0.0)
+                result = RenderResult(
+                    target,
+                    sidecar_path(target) if target and self.options.sidecar else None,
+                    writer.num_frames,
+                    width,
+                    height,
+                    chosen.fps,
+                    features.duration_seconds,
+                    self.clock.elapsed,
+                    {name: round(seconds, 4) for name, seconds in self.clock.timings.items()},
+                )
+                if result.sidecar is not None:
+                    check_free(result.sidecar, self.options.overwrite)
+                    write_sidecar(result.sidecar, self._record(portrait, audio, result, pipeline))
+                    sidecar = result.sidecar
+        except BaseException:
+            if sidecar is not None:
+                sidecar.unlink(missing_ok=True)
+            raise
+        self.emit(result.to_event())
+        return result
+
+    def _record(
+        self, portrait: Portrait, audio: Path, result: RenderResult, pipeline: TalkingHeadPipeline
+    ) -> dict[str, Any]:
+        """What the sidecar says."""
+        done = result.to_event()
+        done.pop("event")
+        done.pop("sidecar")
+        return {
+            "talkhead": __version__,
+            "portrait": str(portrait.path),
+            "audio": str(audio),
+            **done,
+            "seed": self.settings.seed,
+            "device": self.settings.device,
+            "settings": self.settings.model_dump(mode="json"),
+            "bundles": pipeline.hashes,
+            "versions": versions(),
+        }
+
+
+class Ticker:
+    """Sends progress events, a few a second."""
+
+    def __init__(self, emit: OnEvent, num_frames: int) -> None:
+        self.emit = emit
+        self.num_frames = num_frames
+        self.done = 0
+        self.start = self.last = time.perf_counter()
+
+    def advance(self, count: int) -> None:
+        """Count frames that are done."""
+        self.done += count
+        now = time.perf_counter()
+        if now - self.last < PROGRESS_SECONDS and self.done < self.num_frames:
+            return
+        self.last = now
+        rate = self.done / max(now - self.start, 1e-9)
+        event = {
+            "event": "progress",
+            "frames": self.done,
+            "num_frames": self.num_frames,
+            "frames_per_second": round(rate, 2),
+            "seconds_left": round((self.num_frames - self.done) / rate, 1),
+        }
+        self.emit(event)
+
+
+def count_frames(duration_seconds: float, fps: Fraction) -> int:
+    """Frames that cover a duration to within half a frame; at least one."""
+    return max(1, round(Fraction(duration_seconds) * fps))
+
+
+def sidecar_path(output: Path) -> Path:
+    """OUT.json beside OUT.mp4."""
+    return output.with_suffix(".json")
+
+
+def write_sidecar(path: Path, record: dict[str, Any]) -> None:
+    """Write the JSON file beside the video, by renaming.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    temporary = temporary_beside(path)
+    try:
+        temporary.write_text(
+            json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
+        publish(temporary, path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror})") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def face_event(portrait: Portrait) -> Event:
+    """What was found in the picture."""
+    height, width = portrait.image.shape[:2]
+    return {
+        "event": "face",
+        "box": [round(float(edge), 1) for edge in portrait.box],
+        "score": round(portrait.score, 3),
+        "num_faces": portrait.num_faces,
+        "width": width,
+        "height": height,
+        "yaw": round(portrait.yaw, 1),
+        "pitch": round(portrait.pitch, 1),
+        "roll": round(portrait.roll, 1),
+        "backend": portrait.backend,
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions of what decides the pixels."""
+    from talkhead_cli.media import ffmpeg_path, ffmpeg_version
+
+    found = {"python": ".".join(map(str, sys.version_info[:3]))}
+    for name in VERSIONED:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "missing"
+    found["ffmpeg"] = ffmpeg_version(ffmpeg_path())
+    return found

@@ -1,0 +1,230 @@
+"""Render settings: what a preset says, what an option says, and which of them wins."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    field_validator,
+)
+from pydantic_core import ErrorDetails
+
+from talkhead_cli.errors import PresetError, UsageError
+from talkhead_cli.paths import presets_folder
+
+DEFAULT_PRESET = "talkhead"
+
+MIN_FPS, MAX_FPS = 5, 120
+
+NTSC_RATES = {
+    round(float(rate), digits): rate
+    for rate in (Fraction(nominal * 1000, 1001) for nominal in (24, 30, 48, 60, 120))
+    for digits in (2, 3)
+}
+"""What people write for the NTSC rates, such as 29.97, and what they mean."""
+
+
+def parse_fps(value: object) -> Fraction:
+    """A frame rate from 25, 29.97, "25" or "30000/1001".
+
+    Raises:
+        ValueError: not a rate, or out of range.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float | str | Fraction):
+        raise ValueError(
+            "a frame rate is a number such as 25 or 29.97, or a fraction such as 30000/1001"
+        )
+    try:
+        exact = Fraction(str(value).strip())
+    except (ValueError, ZeroDivisionError) as error:
+        raise ValueError(
+            "a frame rate is a number such as 25 or 29.97, or a fraction such as 30000/1001"
+        ) from error
+    if not MIN_FPS <= exact <= MAX_FPS:
+        raise ValueError(f"the frame rate must be from {MIN_FPS} to {MAX_FPS}")
+    return NTSC_RATES.get(float(exact), exact).limit_denominator(100_000)
+
+
+def show_fps(value: Fraction) -> str | int:
+    """A frame rate as `parse_fps` reads it back: a whole number where it is one."""
+    return value.numerator if value.denominator == 1 else str(value)
+
+
+Fps = Annotated[Fraction, BeforeValidator(parse_fps), PlainSerializer(show_fps)]
+
+
+class RenderSettings(BaseModel):
+    """All that decides what a render looks like; the keys are those of a preset file.
+
+    Attributes:
+        preset: name of the preset these settings came from.
+        description: one line on the preset.
+        bundle: name of the motion generator's weight bundle.
+        num_inference_steps: denoising steps per chunk.
+        guidance_scale: weight of the speech against free motion; 1 = as trained.
+        pose_scale: size of head motion; 0 holds the head still.
+        expression_scale: size of lip and face motion.
+        blink_scale: frequency of blinks; 0 = none.
+        still: only the face moves: no head motion at all.
+        fps: output frame rate.
+        size: longest side of the output in pixels; None keeps the portrait's.
+        crop: keep the whole picture, or a square around the head.
+        crf: x264 quality, smaller = better.
+        video_codec: h264, hevc or av1.
+        seed: of the motion; the same seed gives the same motion.
+        device: auto, cpu, cuda, cuda:N or mps.
+        face: largest, N (from the left, 1 = leftmost) or X,Y.
+        face_backend: which detector finds the face.
+        background: colour behind a transparent portrait.
+        max_seconds: longest speech accepted.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    preset: str = DEFAULT_PRESET
+    description: str = ""
+    bundle: str = "talkhead"
+    num_inference_steps: int = Field(default=4, ge=1, le=100)
+    guidance_scale: float = Field(default=1.0, ge=0.0, le=10.0)
+    pose_scale: float = Field(default=1.0, ge=0.0, le=3.0)
+    expression_scale: float = Field(default=1.0, ge=0.0, le=3.0)
+    blink_scale: float = Field(default=1.0, ge=0.0, le=3.0)
+    still: bool = False
+    fps: Fps = Fraction(25)
+    size: int | None = Field(default=None, ge=128, le=8192)
+    crop: Literal["full", "face"] = "full"
+    crf: int = Field(default=18, ge=0, le=51)
+    video_codec: Literal["h264", "hevc", "av1"] = "h264"
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    device: str = "auto"
+    face: str = "largest"
+    face_backend: Literal["mediapipe", "face-alignment"] = "mediapipe"
+    background: str | None = None
+    max_seconds: float = Field(default=600.0, gt=0.0, le=86_400.0)
+
+    @field_validator("device")
+    @classmethod
+    def _check_device(cls, value: str) -> str:
+        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?|mps", value):
+            raise ValueError("the device is auto, cpu, cuda, cuda:N or mps")
+        return value
+
+    @field_validator("face", mode="before")
+    @classmethod
+    def _check_face(cls, value: object) -> str:
+        text = str(value).strip()
+        number = r"\d+(\.\d+)?"
+        if isinstance(value, bool) or not re.fullmatch(
+            rf"largest|[1-9]\d*|{number},\s*{number}", text
+        ):
+            raise ValueError("the face is largest, N (from the left, beginning at 1) or X,Y")
+        return text
+
+
+def resolve_settings(preset: str | None, options: Mapping[str, Any]) -> RenderSettings:
+    """The settings of a render: an option given wins over the preset, the preset over the default.
+
+    Args:
+        preset: name or path of a preset; None takes the default preset.
+        options: by settings key; None means "not given".
+
+    Raises:
+        PresetError: the preset is unknown or holds a wrong key or value.
+        UsageError: an option is out of range.
+    """
+    name = preset or DEFAULT_PRESET
+    values = load_preset(name)
+    given = {key: value for key, value in options.items() if value is not None}
+    try:
+        return RenderSettings.model_validate({**values, **given})
+    except ValidationError as error:
+        # The preset alone was valid, so that an option is at fault.
+        detail = error.errors()[0]
+        option = "--" + str(detail["loc"][0]).replace("_", "-")
+        raise UsageError(f"{option}: {explain(detail)}") from error
+
+
+def load_preset(name_or_path: str) -> dict[str, Any]:
+    """The keys of a preset, checked.
+
+    Raises:
+        PresetError: no such preset, or a wrong key or value in it.
+    """
+    path = preset_path(name_or_path)
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise PresetError(f"{path}: the preset cannot be read ({error.strerror})") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        where = " ".join(str(error).split())
+        raise PresetError(f"{path}: not a YAML file that can be read ({where})") from error
+    if values is None:
+        values = {}
+    if not isinstance(values, dict):
+        raise PresetError(f"{path}: a preset is a list of `key: value` lines")
+    values = {"preset": path.stem, **values}
+    try:
+        RenderSettings.model_validate(values)
+    except ValidationError as error:
+        raise PresetError(f"{path}: {explain_preset(error.errors()[0])}") from error
+    return values
+
+
+def preset_path(name_or_path: str) -> Path:
+    """The file of a preset: a path where it looks like one, else a built-in name.
+
+    Raises:
+        PresetError: there is none of that name; the message names the closest.
+    """
+    if "/" in name_or_path or name_or_path.endswith((".yaml", ".yml")):
+        path = Path(name_or_path)
+        if not path.is_file():
+            raise PresetError(f"{path}: there is no such preset file")
+        return path
+    names = list_presets()
+    if name_or_path not in names:
+        raise PresetError(f"there is no preset {name_or_path!r}; {suggest(name_or_path, names)}")
+    return presets_folder() / f"{name_or_path}.yaml"
+
+
+def list_presets() -> list[str]:
+    """Names of the built-in presets, sorted."""
+    return sorted(path.stem for path in presets_folder().glob("*.yaml"))
+
+
+def suggest(wrong: str, names: list[str]) -> str:
+    """The closest valid name, and all of them where they are few."""
+    close = difflib.get_close_matches(wrong, names, n=1, cutoff=0.5)
+    if close:
+        return f"did you mean {close[0]!r}?"
+    return f"choose one of: {', '.join(names) or 'none is installed'}"
+
+
+def explain_preset(detail: ErrorDetails) -> str:
+    """One line on what is wrong in a preset."""
+    key = ".".join(str(part) for part in detail["loc"])
+    if detail["type"] == "extra_forbidden":
+        return f"unknown key {key!r}; {suggest(key, sorted(RenderSettings.model_fields))}"
+    return f"{key}: {explain(detail)}"
+
+
+def explain(detail: ErrorDetails) -> str:
+    """One line on a value that was refused."""
+    message = detail["msg"].removeprefix("Value error, ")
+    message = message[:1].lower() + message[1:]
+    hint = ""
+    if isinstance(detail["input"], str) and detail["type"] in {"int_type", "float_type"}:
+        hint = "; write numbers without quotes, and 10.0 rather than 1e1"
+    return f"{message}, got {detail['input']!r}{hint}"
