@@ -54,9 +54,9 @@ class DenoiserConfig:
     latent_size: int = 48
     feature_size: int = 20
     style_size: int = 8
-    width: int = 192
-    layers: int = 5
-    heads: int = 6
+    width: int = 160
+    layers: int = 4
+    heads: int = 5
     chunk_steps: int = 8
     context_steps: int = 8
     reference_steps: int = 1

@@ -26,6 +26,7 @@ from talkhead_models.motion import MOTION_SIZE, FaceMotion
 from talkhead_models.sampling import chunk_noise, sample, student_predict, teacher_predict
 from talkhead_models.streaming import (
     ChunkPlan,
+    EventState,
     StreamState,
     as_tensor,
     chunk_features,
@@ -212,7 +213,7 @@ class MotionGenerator:
 
     def finish(
         self, array: FloatArray, joined: FloatArray, state: StreamState, options: GenerateOptions
-    ) -> tuple[FaceMotion, Any]:
+    ) -> tuple[FaceMotion, EventState]:
         """Decoded motion (T, D) with the articulatory constraint and the events, and the events'
         next state."""
         motion = FaceMotion.from_array(array)

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 from splits import SINGLE_SPEAKER, is_validation_clip
+
 from talkhead_models.basis import FaceBasis
 from talkhead_models.motion import EXPRESSION_SIZE as K
 from talkhead_models.motion import MOTION_SIZE
@@ -23,6 +24,9 @@ from talkhead_models.motion import MOTION_SIZE
 FEATURE_SIZE = 20
 MIN_SYNC = 0.25
 """Clips in the wild whose mouth follows the sound less than this are used without their speech."""
+
+RISE_FRAMES = 8
+"""Frames a face takes from the portrait's expression to the speaker's own rest."""
 
 RIGID = slice(K + 2, MOTION_SIZE)
 """Gaze, rotation, translation: what may come from another clip than lips and speech."""
@@ -37,6 +41,7 @@ class Clip:
     motion: np.ndarray
     features: np.ndarray | None
     style: np.ndarray
+    rests_at_start: bool
     rests_at_end: bool
 
     @property
@@ -142,8 +147,8 @@ def load_clips(
             if usable_speech(row)
             else None
         )
-        rests = bool(basis.lip_gap(motion[-2:, :K]).max() < 0.03)
-        clips.append(Clip(name, row["person"], motion, features, style_of(motion, basis), rests))
+        rests = [bool(basis.lip_gap(part[:, :K]).max() < 0.02) for part in (motion[:2], motion[-2:])]
+        clips.append(Clip(name, row["person"], motion, features, style_of(motion, basis), *rests))
     return clips
 
 
@@ -183,11 +188,16 @@ class WindowSampler:
         length = num_frames * rate
         spoken = clip.features is not None
         if spoken:
-            low, high = -before, clip.num_frames - length + (20 if clip.rests_at_end else 0)
+            low = -before if clip.rests_at_start else 0
+            high = clip.num_frames - length + (20 if clip.rests_at_end else 0)
         else:
             low, high = 0, max(clip.num_frames - length, 0)
         start = float(rng.integers(int(low), int(max(high, low)) + 1))
-        motion = interpolate(clip.motion, start + rate * np.arange(num_frames))
+        places = start + rate * np.arange(num_frames)
+        motion = interpolate(clip.motion, places)
+        if start < 0 and rng.random() < 0.5:
+            # In use a clip starts from the portrait at rest, which is zero, not from this person's rest.
+            motion[:, :K] *= np.clip(1 + places / RISE_FRAMES, 0, 1)[:, None].astype(np.float32)
         features = np.zeros((2 * num_frames, FEATURE_SIZE), np.float32)
         features[:, 0] = 1
         if clip.features is not None:

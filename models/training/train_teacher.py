@@ -129,7 +129,7 @@ def main() -> None:
         "--init", type=Path, help="checkpoint to take the weights from, schedule anew"
     )
     parser.add_argument("--minutes", type=float, default=20)
-    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--batch", type=int, default=48)
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--lip-weight", type=float, default=0.5)
     parser.add_argument("--seed", type=int, default=0)
