@@ -37,8 +37,12 @@ ENCODERS = {"h264": "libx264", "hevc": "libx265", "av1": "libsvtav1"}
 SPEEDS = {"h264": "veryfast", "hevc": "veryfast", "av1": "10"}
 """Encoder presets: the slowest that still keeps ahead of the renderer on two CPU cores."""
 
-COPIED_CODECS = frozenset({"aac", "mp3", "alac", "ac3", "eac3"})
-"""Audio that goes into MP4 untouched and plays everywhere."""
+COPIED_CODECS = frozenset({"aac", "mp3", "alac", "ac3", "eac3", "opus", "flac"})
+"""Audio that goes into MP4 untouched."""
+
+# A stream that begins late in its file (a film's sound track, say) is moved to the beginning, as the speech features
+# are counted from the first sample; a negative start stays, since that is encoder delay which players skip.
+COPIED_FROM_START = "setts=pts=PTS-max(STARTPTS\\,0):dts=DTS-max(STARTPTS\\,0)"
 
 AAC_BIT_RATE = 192_000
 AAC_RATES = (
@@ -56,7 +60,8 @@ AAC_RATES = (
     8000,
     7350,
 )
-MAX_LENGTH_GAP_SECONDS = 0.02
+MAX_OVERHANG_SECONDS = 0.1
+"""Audio that is this much longer than the video was stored with the wrong time stamps."""
 
 Frames = NDArray[np.uint8]
 
@@ -174,7 +179,7 @@ def probe_media(path: Path, ffmpeg: str | None = None) -> MediaInfo:
 def audio_arguments(info: MediaInfo) -> dict[str, Any]:
     """How the delivered audio is stored: copied where MP4 can hold it, else AAC at its own rate and channels."""
     if info.audio_codec in COPIED_CODECS:
-        return {"acodec": "copy"}
+        return {"acodec": "copy", "bsf:a": COPIED_FROM_START}
     return aac_arguments(info.audio_rate)
 
 
@@ -306,9 +311,46 @@ class VideoWriter:
             raise self._failure() from broken
         if self._process.wait() != 0 or "No space left on device" in self._error_text():
             raise self._failure()
-        if self._temporary is not None and self._temporary.stat().st_size == 0:
-            raise self._failure()
+        if self._temporary is not None:
+            if self._temporary.stat().st_size == 0:
+                raise self._failure()
+            self._mend_audio(self._temporary)
         self._finished = True
+
+    def _mend_audio(self, path: Path) -> None:
+        """Encode the audio anew where a copy of it came out longer than the video: its time stamps have gaps.
+
+        Raises:
+            MediaError: ffmpeg failed.
+        """
+        if self.audio is None:
+            return
+        ffmpeg = ffmpeg_path(ENCODERS[self.codec])
+        length = probe_media(path, ffmpeg).duration_seconds or 0.0
+        if length <= self.num_frames / self.fps + MAX_OVERHANG_SECONDS:
+            return
+        log.info("%s: time stamps with gaps, so that the audio is encoded anew", self.audio)
+        mended = temporary_beside(path)
+        try:
+            arguments = self._mend_arguments(ffmpeg, path, mended)
+            result = subprocess.run(arguments, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+            if result.returncode != 0:
+                last = result.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
+                raise MediaError(f"{self.path}: the audio could not be encoded ({''.join(last)})")
+            mended.replace(path)
+        finally:
+            mended.unlink(missing_ok=True)
+
+    def _mend_arguments(self, ffmpeg: str, video: Path, target: Path) -> list[str]:
+        import ffmpeg as builder
+
+        assert self.audio is not None
+        pictures = builder.input(file_url(video))["v:0"]
+        sound = builder.input(file_url(self.audio), protocol_whitelist=PROTOCOLS)["a:0"]
+        options: dict[str, Any] = {"vcodec": "copy", "movflags": "+faststart", "f": "mp4"}
+        options.update(aac_arguments(probe_media(self.audio, ffmpeg).audio_rate))
+        output = builder.output(pictures, sound, file_url(target), map_metadata=-1, **options)
+        return with_global_options(output.compile(ffmpeg))
 
     def _start(self, ffmpeg: str) -> None:
         arguments = self._arguments(ffmpeg)
@@ -375,8 +417,7 @@ class VideoWriter:
         else:
             target = file_url(self._temporary)
             options["movflags"] = "+faststart"
-        command: list[str] = builder.output(*streams, target, **options).compile(ffmpeg)
-        return [command[0], "-hide_banner", "-nostdin", "-loglevel", "error", "-y", *command[1:]]
+        return with_global_options(builder.output(*streams, target, **options).compile(ffmpeg))
 
     def _publish(self) -> None:
         if self._temporary is None:
@@ -420,6 +461,11 @@ class VideoWriter:
         reason = f"was killed by signal {-code}" if code < 0 else f"failed with exit status {code}"
         last = "; ".join(line.strip() for line in text.splitlines()[-3:] if line.strip())
         return MediaError(f"{where}: ffmpeg {reason}" + (f" ({last})" if last else ""))
+
+
+def with_global_options(command: list[str]) -> list[str]:
+    """The command with the options that every run of ours has."""
+    return [command[0], "-hide_banner", "-nostdin", "-loglevel", "error", "-y", *command[1:]]
 
 
 def enlarge_pipe(process: subprocess.Popen[bytes]) -> None:
