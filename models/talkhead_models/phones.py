@@ -29,7 +29,9 @@ _GROUPS: dict[str, str] = {
 }
 
 CMU_VISEMES: dict[str, tuple[int, ...]] = {
-    phone: (VISEMES.index(viseme),) for viseme, phones in _GROUPS.items() for phone in phones.split()
+    phone: (VISEMES.index(viseme),)
+    for viseme, phones in _GROUPS.items()
+    for phone in phones.split()
 }
 """Phones of flite, festival, CMUdict and pocketsphinx (lower case, no stress digit) to one or two viseme indices."""
 
@@ -60,7 +62,9 @@ _IPA_GROUPS: dict[str, str] = {
 }
 
 IPA_VISEMES: dict[str, int] = {
-    symbol: VISEMES.index(viseme) for viseme, symbols in _IPA_GROUPS.items() for symbol in symbols.split()
+    symbol: VISEMES.index(viseme)
+    for viseme, symbols in _IPA_GROUPS.items()
+    for symbol in symbols.split()
 }
 """One IPA letter to its viseme. Length marks, ties, tones and other diacritics are not in it and are passed over."""
 

@@ -128,14 +128,20 @@ class SpeechConfig:
 
     def __post_init__(self) -> None:
         if len(self.dilations) != len(self.lookaheads):
-            raise ValueError(f"{len(self.dilations)} dilations but {len(self.lookaheads)} lookaheads")
-        if any(a > (self.kernel - 1) * d for d, a in zip(self.dilations, self.lookaheads, strict=True)):
+            raise ValueError(
+                f"{len(self.dilations)} dilations but {len(self.lookaheads)} lookaheads"
+            )
+        if any(
+            a > (self.kernel - 1) * d for d, a in zip(self.dilations, self.lookaheads, strict=True)
+        ):
             raise ValueError("a lookahead is longer than its convolution")
 
     @property
     def left_context(self) -> int:
         """Steps before a step that can change its output (front end included)."""
-        spans = ((self.kernel - 1) * d - a for d, a in zip(self.dilations, self.lookaheads, strict=True))
+        spans = (
+            (self.kernel - 1) * d - a for d, a in zip(self.dilations, self.lookaheads, strict=True)
+        )
         return 2 + sum(spans)
 
     @property
@@ -146,13 +152,18 @@ class SpeechConfig:
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> SpeechConfig:
         """From a bundle's header, where tuples have become lists."""
-        return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
+        sizes: dict[str, Any] = {
+            name: tuple(v) if isinstance(v, list) else v for name, v in values.items()
+        }
+        return cls(**sizes)
 
 
 class DilatedBlock(nn.Module):
     """Residual block over time: dilated convolution with a chosen look-ahead, then a pointwise one."""
 
-    def __init__(self, channels: int, kernel: int, dilation: int, lookahead: int, dropout: float) -> None:
+    def __init__(
+        self, channels: int, kernel: int, dilation: int, lookahead: int, dropout: float
+    ) -> None:
         super().__init__()
         self.padding = ((kernel - 1) * dilation - lookahead, lookahead)
         self.norm = nn.BatchNorm1d(channels)
@@ -195,10 +206,14 @@ class SpeechEncoder(nn.Module):
         self.blocks = nn.Sequential(
             *(
                 DilatedBlock(width, self.config.kernel, dilation, lookahead, self.config.dropout)
-                for dilation, lookahead in zip(self.config.dilations, self.config.lookaheads, strict=True)
+                for dilation, lookahead in zip(
+                    self.config.dilations, self.config.lookaheads, strict=True
+                )
             )
         )
-        self.head = nn.Sequential(nn.BatchNorm1d(width), nn.ReLU(), nn.Conv1d(width, NUM_VISEMES + 2, 1))
+        self.head = nn.Sequential(
+            nn.BatchNorm1d(width), nn.ReLU(), nn.Conv1d(width, NUM_VISEMES + 2, 1)
+        )
 
     def forward(self, log_mel: Tensor) -> SpeechOutput:
         """Encode clips.
@@ -213,7 +228,9 @@ class SpeechEncoder(nn.Module):
             ValueError: the shape is not (B, even L2, 80).
         """
         if log_mel.ndim != 3 or log_mel.shape[2] != NUM_MELS or log_mel.shape[1] % MELS_PER_STEP:
-            raise ValueError(f"log_mel must be (B, even L2, {NUM_MELS}), got {tuple(log_mel.shape)}")
+            raise ValueError(
+                f"log_mel must be (B, even L2, {NUM_MELS}), got {tuple(log_mel.shape)}"
+            )
         x = ((log_mel + 3.0) / 2.0).transpose(1, 2).unsqueeze(1)  # (B, 1, 80, L2)
         x = self.front(x).flatten(1, 2)  # (B, C * 10, L)
         x = self.blocks(self.project(x))  # (B, C, L)
@@ -274,7 +291,9 @@ def encode_block(
     return visemes, prosody, SpeechStreamState(kept, start, settled)
 
 
-def speech_encoder_tensors(encoder: SpeechEncoder, half: bool = True) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def speech_encoder_tensors(
+    encoder: SpeechEncoder, half: bool = True
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Parameters and config of an encoder, as `save_bundle` takes them; half precision unless told."""
     tensors = {
         name: tensor.half() if half and tensor.is_floating_point() else tensor
@@ -284,7 +303,9 @@ def speech_encoder_tensors(encoder: SpeechEncoder, half: bool = True) -> tuple[d
     return tensors, asdict(encoder.config)
 
 
-def load_speech_encoder(name: str | Path = "speech", device: str | torch.device = "cpu") -> SpeechEncoder:
+def load_speech_encoder(
+    name: str | Path = "speech", device: str | torch.device = "cpu"
+) -> SpeechEncoder:
     """The trained encoder, in evaluation mode and single precision.
 
     Args:
@@ -298,9 +319,13 @@ def load_speech_encoder(name: str | Path = "speech", device: str | torch.device 
     try:
         encoder = SpeechEncoder(SpeechConfig.from_mapping(bundle.config))
         state = {key: tensor.float() for key, tensor in bundle.tensors.items()}
-        counters = {k: v for k, v in encoder.state_dict().items() if k.endswith("num_batches_tracked")}
+        counters = {
+            k: v for k, v in encoder.state_dict().items() if k.endswith("num_batches_tracked")
+        }
         encoder.load_state_dict(state | counters)
     except (RuntimeError, TypeError, ValueError) as error:
         first_line = str(error).splitlines()[0]
-        raise BundleError(f"Bundle {bundle.name} is not a speech encoder ({first_line}): reinstall talkhead.") from error
+        raise BundleError(
+            f"Bundle {bundle.name} is not a speech encoder ({first_line}): reinstall talkhead."
+        ) from error
     return encoder.eval().requires_grad_(False).to(device)

@@ -1,0 +1,185 @@
+"""Variation of training speech in the mel domain: voice, room, channel, noise. All of it cheap, all of it seeded."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT)]
+
+from talkhead_cli.mel import MEL_FLOOR, NUM_MELS  # noqa: E402
+
+FLOOR = float(np.log10(MEL_FLOOR))
+MEL_TOP = 45.245640471924965  # Slaney mels of 8 kHz
+MEL_LOW = 0.6  # and of 40 Hz
+
+
+def mel_to_hz(mel: np.ndarray) -> np.ndarray:
+    """Slaney's mel scale: linear to 1 kHz, logarithmic above."""
+    return np.where(mel < 15, mel * 200 / 3, 1000 * np.exp((mel - 15) * np.log(6.4) / 27))
+
+
+def hz_to_mel(hz: np.ndarray) -> np.ndarray:
+    """The inverse of `mel_to_hz`."""
+    return np.where(
+        hz < 1000, hz * 3 / 200, 15 + np.log(np.maximum(hz, 1) / 1000) * 27 / np.log(6.4)
+    )
+
+
+CENTRES = mel_to_hz(np.linspace(MEL_LOW, MEL_TOP, NUM_MELS + 2)[1:-1])
+SPACING = (MEL_TOP - MEL_LOW) / (NUM_MELS + 1)
+
+
+def stretch(rng: np.random.Generator, crop: dict, length: int) -> dict:
+    """Speak faster or slower: frames read at another pace."""
+    pace = np.exp(rng.uniform(np.log(0.78), np.log(1.3)))
+    position = np.minimum(np.arange(length) * pace, len(crop["viseme"]) - 1.001)
+    low = position.astype(int)
+    share = (position - low).astype(np.float32)[:, None]
+    nearest = np.minimum(np.round(position).astype(int), len(crop["viseme"]) - 1)
+    mel = crop["mel"][low] * (1 - share) + crop["mel"][low + 1] * share
+    return {"mel": mel} | {key: crop[key][nearest] for key in ("viseme", "voiced", "pitch")}
+
+
+def warp_frequency(mel: np.ndarray, factor: float) -> np.ndarray:
+    """Multiply all frequencies by a factor: another vocal tract and pitch."""
+    position = (hz_to_mel(CENTRES / factor) - MEL_LOW) / SPACING - 1
+    outside = position > NUM_MELS - 1
+    position = np.clip(position, 0, NUM_MELS - 1.001)
+    low = position.astype(int)
+    share = (position - low).astype(np.float32)
+    warped = mel[:, low] * (1 - share) + mel[:, low + 1] * share
+    if outside.any():
+        warped[:, outside] -= 0.5
+    return warped
+
+
+def smooth_curve(rng: np.random.Generator, size: int, knots: int, spread: float) -> np.ndarray:
+    """A random smooth curve, (size,) float32."""
+    values = rng.normal(0, spread, knots)
+    return np.interp(np.linspace(0, knots - 1, size), np.arange(knots), values).astype(np.float32)
+
+
+def noise_power(rng: np.random.Generator, length: int, babble: list[np.ndarray]) -> np.ndarray:
+    """Power of a disturbance, (length, 80), of any level: hiss, hum, babble, music or bursts."""
+    kind = rng.choice(["stationary", "babble", "music", "bursts"], p=[0.5, 0.25, 0.15, 0.1])
+    if kind == "babble" and babble:
+        total = sum(
+            10 ** (piece[:length] - piece[:length].max() + rng.uniform(-1, 0)) for piece in babble
+        )
+        return np.pad(total, ((0, length - len(total)), (0, 0)), mode="edge")
+    if kind == "music":
+        power = np.full((length, NUM_MELS), 1e-4)
+        for _ in range(int(rng.integers(2, 6))):
+            start = 0
+            while start < length:
+                hold = int(rng.integers(10, 80))
+                base = rng.uniform(80, 700)
+                envelope = np.exp(-np.arange(min(hold, length - start)) / rng.uniform(10, 80))[
+                    :, None
+                ]
+                for harmonic in range(1, 9):
+                    place = (hz_to_mel(np.array(base * harmonic)) - MEL_LOW) / SPACING - 1
+                    line = np.exp(
+                        -0.5 * ((np.arange(NUM_MELS) - place) / 0.7) ** 2
+                    ) / harmonic ** rng.uniform(0.5, 2)
+                    power[start : start + hold] += envelope * line
+                start += hold
+        return power
+    slope = rng.uniform(-3.0, 0.5) * np.linspace(0, 1, NUM_MELS)
+    spectrum = slope + smooth_curve(rng, NUM_MELS, int(rng.integers(2, 10)), 0.4)
+    level = smooth_curve(rng, length, int(rng.integers(2, 8)), 0.25)
+    if kind == "bursts":
+        level = level + np.where(rng.random(length) < 0.05, rng.uniform(0.5, 2.0, length), 0.0)
+    flutter = np.log10(np.maximum(rng.gamma(3.0, 1 / 3.0, (length, NUM_MELS)), 1e-3))
+    return 10 ** (spectrum + level[:, None] + flutter)
+
+
+def smear(rng: np.random.Generator, power: np.ndarray) -> np.ndarray:
+    """Reverberation: an exponential tail on the power of each band."""
+    span = np.arange(1, 40)
+    tail = np.exp(-span / rng.uniform(3, 16))
+    tail *= rng.uniform(0.03, 0.6) / tail.sum()
+    kernel = np.concatenate([[1.0], tail])
+    size = 1024 if len(power) + 40 > 512 else 512
+    spread = np.fft.irfft(
+        np.fft.rfft(power, size, axis=0) * np.fft.rfft(kernel, size)[:, None], size, axis=0
+    )
+    return np.maximum(spread[: len(power)], 0)
+
+
+def degrade(rng: np.random.Generator, mel: np.ndarray) -> np.ndarray:
+    """Channel faults: band limits, coarse coding, a lost band."""
+    if rng.random() < 0.22:
+        top = rng.choice([3400, 3700, 4000, 5500, 7000])
+        bottom = 300 if top < 4001 and rng.random() < 0.6 else 0
+        mel = np.where(
+            (top > CENTRES) & (bottom < CENTRES), mel, np.maximum(mel - rng.uniform(2, 6), FLOOR)
+        )
+    if rng.random() < 0.15:  # a codec keeps what is near the loudest band of the frame
+        kept = mel.max(axis=1, keepdims=True) - rng.uniform(2.0, 4.5)
+        mel = np.where(
+            mel > kept, np.round(mel / 0.3) * 0.3, np.maximum(mel - rng.uniform(0.5, 4), FLOOR)
+        )
+    if rng.random() < 0.3:
+        first, width = int(rng.integers(0, NUM_MELS)), int(rng.integers(2, 12))
+        mel[:, first : first + width] = mel.mean()
+    return mel
+
+
+def finish(rng: np.random.Generator, mel: np.ndarray) -> np.ndarray:
+    return np.maximum(mel, FLOOR).astype(np.float32)
+
+
+def augment_crop(
+    rng: np.random.Generator, crop: dict, babble: list[np.ndarray], length: int
+) -> dict:
+    """One varied training item.
+
+    Args:
+        rng: source of all randomness.
+        crop: mel (n, 80) float32, viseme, voiced, pitch (n,); n at least 1.3 times the length.
+        babble: mel of other speech, for the background.
+        length: frames wanted.
+
+    Returns:
+        The same keys, `length` frames each.
+    """
+    item = stretch(rng, crop, length)
+    factor = float(np.exp(rng.uniform(np.log(0.84), np.log(1.2))))
+    mel = warp_frequency(item["mel"], factor)
+    mel = mel + np.linspace(-0.5, 0.5, NUM_MELS, dtype=np.float32) * rng.uniform(-1.4, 1.4)
+    mel = mel + smooth_curve(rng, NUM_MELS, 8, 0.25)
+    mel = mel + smooth_curve(rng, length, int(rng.integers(2, 9)), 0.12)[:, None]
+    power = 10.0**mel
+    if rng.random() < 0.45:
+        power = smear(rng, power)
+    speech = np.percentile(power.sum(axis=1), 90)
+    if rng.random() < 0.85:
+        noise = noise_power(rng, length, babble)
+        ratio = 10 ** (rng.uniform(0.2, 4.5) if rng.random() < 0.85 else rng.uniform(-0.3, 1.0))
+        power = power + noise * (speech / ratio / max(noise.sum(axis=1).mean(), 1e-12))
+    level = 10 ** rng.uniform(-2.8, 0.6)  # as if recorded quieter or louder
+    mel = np.log10(np.maximum(power * level * 30.0 / max(speech, 1e-9), 10**FLOOR))
+    return item | {
+        "mel": finish(rng, degrade(rng, mel)),
+        "pitch": item["pitch"] + np.float32(np.log2(factor)),
+    }
+
+
+def noise_only(rng: np.random.Generator, length: int) -> dict:
+    """An item without speech: noise or digital silence, all of it labelled silence."""
+    power = noise_power(rng, length, [])
+    mel = np.log10(np.maximum(power * 10 ** rng.uniform(-5, 0.5), 10**FLOOR))
+    if rng.random() < 0.15:
+        mel = np.full_like(mel, FLOOR)
+    zeros = np.zeros(length, np.float32)
+    return {
+        "mel": finish(rng, mel),
+        "viseme": np.zeros(length, np.uint8),
+        "voiced": zeros,
+        "pitch": zeros,
+    }
