@@ -83,9 +83,7 @@ def load_model(device: str) -> Any:
         options["compile"] = False  # compiling takes longer than the few faces of a portrait
     try:
         with quiet_download():
-            return face_alignment.FaceAlignment(
-                face_alignment.LandmarksType.TWO_HALF_D, **options
-            )
+            return face_alignment.FaceAlignment(face_alignment.LandmarksType.TWO_HALF_D, **options)
     except (OSError, EOFError, RuntimeError, ValueError) as error:
         raise WeightsError(
             "face-alignment could not load its own weights, which it downloads at first use "
@@ -100,7 +98,11 @@ def quiet_download() -> Iterator[None]:
     socket.setdefaulttimeout(NETWORK_TIMEOUT_SECONDS)
     output = io.StringIO()
     try:
-        with contextlib.redirect_stderr(output), warnings.catch_warnings():
+        with (
+            contextlib.redirect_stderr(output),
+            contextlib.redirect_stdout(output),
+            warnings.catch_warnings(),
+        ):
             warnings.simplefilter("ignore")
             yield
     finally:

@@ -83,8 +83,8 @@ def select_face(faces: list[Face], choice: str = "largest", where: str = "") -> 
 
     Args:
         faces: faces from left to right.
-        choice: "largest", the number N of a face counted from the left (1 is the leftmost), or "X,Y" in pixels: the face
-            at that point, or else the one whose box is nearest within half its size.
+        choice: "largest", the number N of a face counted from the left (1 is the leftmost), or "X,Y" in pixels: the
+            face at that point, or else the one whose box is nearest within half its size.
         where: file name for messages.
 
     Raises:
@@ -106,7 +106,8 @@ def select_face(faces: list[Face], choice: str = "largest", where: str = "") -> 
         wanted = int(text)
         if not 1 <= wanted <= len(ordered):
             raise NoFaceError(
-                f"{prefix}face {wanted} was asked for but {count(len(ordered))} found; faces are numbered from 1 at the left"
+                f"{prefix}face {wanted} was asked for but {count(len(ordered))} found; "
+                "faces are numbered from 1 at the left"
             )
         return ordered[wanted - 1]
     if point:
@@ -131,7 +132,9 @@ def face_at(faces: list[Face], x: float, y: float, prefix: str = "") -> Face:
         centres = "; ".join(
             f"{(f.box[0] + f.box[2]) / 2:.0f},{(f.box[1] + f.box[3]) / 2:.0f}" for f in faces[:8]
         )
-        raise NoFaceError(f"{prefix}no face at {x:g},{y:g}; {count(len(faces))} found, at {centres}")
+        raise NoFaceError(
+            f"{prefix}no face at {x:g},{y:g}; {count(len(faces))} found, at {centres}"
+        )
     return best
 
 

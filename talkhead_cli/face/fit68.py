@@ -30,7 +30,7 @@ NOISE = 0.02
 STIFFNESS = 1e-3
 
 
-def fit_mesh(landmarks: NDArray[np.floating]) -> Mesh:
+def fit_mesh(landmarks: NDArray[np.float64]) -> Mesh:
     """The mesh through 68 landmarks.
 
     Args:

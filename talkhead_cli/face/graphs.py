@@ -104,6 +104,15 @@ class MediapipeGraphs:
         result = self._run("segment", {"image": np.ascontiguousarray(image)})
         return np.clip(np.asarray(result.segmentation_mask, np.float32), 0.0, 1.0)
 
+    def hands(self, image: Pixels) -> list[NDArray[np.float64]]:
+        """The hands of a picture, each (21, 2) float64 pixels."""
+        height, width = image.shape[:2]
+        result = self._run("hands", {"image": np.ascontiguousarray(image)})
+        return [
+            np.array([(point.x * width, point.y * height) for point in hand.landmark]) - 0.5
+            for hand in result.multi_hand_landmarks or []
+        ]
+
     def close(self) -> None:
         """Stop all graphs; using one again starts it anew."""
         with self._lock:
@@ -125,7 +134,7 @@ class MediapipeGraphs:
 
 
 def make_graph(name: str) -> Any:
-    """Start one graph: "detect-short", "detect-full", "mesh" or "segment"."""
+    """Start one graph: "detect-short", "detect-full", "mesh", "segment" or "hands"."""
     from mediapipe.python.solution_base import SolutionBase
 
     if name == "mesh":
@@ -146,6 +155,12 @@ def make_graph(name: str) -> Any:
         def process(self, inputs: dict[str, Any]) -> Any:
             return super().process(inputs["image"])
 
+    class Hands(mediapipe.solutions.hands.Hands):  # type: ignore[misc]
+        def process(self, inputs: dict[str, Any]) -> Any:
+            return super().process(inputs["image"])
+
+    if name == "hands":
+        return Hands(static_image_mode=True, max_num_hands=4, min_detection_confidence=0.5)
     if name == "segment":
         return Segmentation(model_selection=0)
     model = {"detect-short": 0, "detect-full": 1}[name]

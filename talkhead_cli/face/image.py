@@ -22,12 +22,21 @@ log = logging.getLogger(__name__)
 MIN_SIDE = 128
 MAX_PIXELS = 8192 * 8192
 MAX_SIDE = 16384
+ORIENTATION_TAG = 0x0112
 DEFAULT_BACKGROUND = (255, 255, 255)
 """What shows through a transparent picture when no background colour is given."""
 
 # Formats that start another program, that are no pictures, or that only point at one.
 REFUSED_FORMATS = {"EPS", "WMF", "MPEG", "BUFR", "GRIB", "HDF5", "PDF"}
-DECODE_ERRORS = (OSError, SyntaxError, ValueError, EOFError, ArithmeticError, LookupError, TypeError)
+DECODE_ERRORS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    ArithmeticError,
+    LookupError,
+    TypeError,
+)
 
 Pixels = NDArray[np.uint8]
 
@@ -69,7 +78,9 @@ def read_portrait_image(
     colour = parse_colour(background)
     notes: list[str] = []
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow warns of odd metadata and of sizes that are checked here
+        warnings.simplefilter(
+            "ignore"
+        )  # Pillow warns of odd metadata and of sizes that are checked here
         with open_image(path) as image:
             file_size, file_format = image.size, image.format or "unknown"
             check_size(path, *image.size)
@@ -140,13 +151,17 @@ def open_image(path: Path) -> Image.Image:
     except PermissionError as error:
         raise InputError(f"{path}: no permission to read this file") from error
     except Image.DecompressionBombError as error:
-        raise InputError(f"{path}: the picture is far too large; scale it down to 8192x8192 or less") from error
+        raise InputError(
+            f"{path}: the picture is far too large; scale it down to 8192x8192 or less"
+        ) from error
     except UnidentifiedImageError as error:
         if not has_heif and looks_like_heif(path):
             raise InputError(
                 f"{path}: to read HEIC pictures run `pip install pillow-heif`, or export a JPEG or PNG"
             ) from error
-        raise InputError(f"{path}: not a picture that can be read; give a JPEG, PNG or the like") from error
+        raise InputError(
+            f"{path}: not a picture that can be read; give a JPEG, PNG or the like"
+        ) from error
     except DECODE_ERRORS as error:
         raise InputError(f"{path}: cannot be read as a picture ({error})") from error
     if image.format in REFUSED_FORMATS:
@@ -169,7 +184,14 @@ def looks_like_heif(path: Path) -> bool:
     """Tell by the first bytes whether the file is HEIC or HEIF."""
     with path.open("rb") as file:
         head = file.read(12)
-    return head[4:8] == b"ftyp" and head[8:12] in {b"heic", b"heix", b"hevc", b"heim", b"mif1", b"msf1"}
+    return head[4:8] == b"ftyp" and head[8:12] in {
+        b"heic",
+        b"heix",
+        b"hevc",
+        b"heim",
+        b"mif1",
+        b"msf1",
+    }
 
 
 def check_size(path: Path, width: int, height: int) -> None:
@@ -189,6 +211,7 @@ def transpose_upright(image: Image.Image, notes: list[str]) -> Image.Image:
     from PIL import ImageOps
 
     try:
+        orientation = image.getexif().get(ORIENTATION_TAG, 1)
         upright = ImageOps.exif_transpose(image)
     except Exception as error:  # EXIF parsing fails in many ways, none of which harms the pixels
         log.debug("EXIF of %s ignored: %s", image, error)
@@ -196,14 +219,12 @@ def transpose_upright(image: Image.Image, notes: list[str]) -> Image.Image:
         return image
     if upright is None:
         return image
-    if upright.size != image.size:
+    if orientation != 1:
         notes.append("turned upright by its EXIF orientation")
     return upright
 
 
-def to_srgb(
-    image: Image.Image, notes: list[str]
-) -> tuple[Pixels, NDArray[np.float32] | None]:
+def to_srgb(image: Image.Image, notes: list[str]) -> tuple[Pixels, NDArray[np.float32] | None]:
     """Pixels (H, W, 3) uint8 sRGB and alpha (H, W) float32, or None where every pixel is opaque."""
     if image.mode.startswith(("I", "F")):
         grey = scale_to_eight_bits(np.asarray(image))
@@ -240,7 +261,7 @@ def convert_profile(image: Image.Image, notes: list[str]) -> Image.Image:
         notes.append("damaged colour profile ignored")
         return image.convert("RGB")
     notes.append(f"colours converted to sRGB from {name or 'the embedded profile'}")
-    return converted if converted is not None else image.convert("RGB")
+    return converted or image.convert("RGB")
 
 
 def scale_to_eight_bits(values: NDArray[np.generic]) -> NDArray[np.uint8]:
@@ -259,9 +280,7 @@ def scale_to_eight_bits(values: NDArray[np.generic]) -> NDArray[np.uint8]:
     return np.round(numbers * (255.0 / max(full, high))).astype(np.uint8)
 
 
-def composite(
-    pixels: Pixels, alpha: NDArray[np.float32], colour: tuple[int, int, int]
-) -> Pixels:
+def composite(pixels: Pixels, alpha: NDArray[np.float32], colour: tuple[int, int, int]) -> Pixels:
     """Lay the picture over one colour."""
     weight = alpha[..., None]
     mixed = pixels * weight + np.array(colour, np.float32) * (1.0 - weight)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from talkhead_cli.face.graphs import MediapipeGraphs, shared_graphs
-from talkhead_cli.face.landmarks import FACE_OVAL, Box, Mesh, mesh_box
+from talkhead_cli.face.landmarks import FACE_OVAL, Mesh, mesh_box
 
 Pixels = NDArray[np.uint8]
 Mask = NDArray[np.float32]
@@ -21,6 +23,7 @@ def person_mask(
     image: Pixels,
     mesh: Mesh,
     alpha: NDArray[np.float32] | None = None,
+    others: Sequence[Mesh] = (),
     graphs: MediapipeGraphs | None = None,
 ) -> Mask:
     """How much each pixel belongs to the person, (H, W) float32 in [0, 1].
@@ -31,19 +34,24 @@ def person_mask(
         image: (H, W, 3) uint8 RGB.
         mesh: (478, 3) float32 pixels.
         alpha: (H, W) float32 in [0, 1]; a transparent pixel belongs to nobody.
+        others: meshes of other people's faces, whose share of the mask is taken away.
         graphs: mediapipe graphs, the shared ones by default.
     """
     graphs = graphs or shared_graphs()
     mask = graphs.segment(image)
     blend_head(mask, image, mesh, graphs)
     mask = refine_edges(image, mask, mesh)
+    if others:
+        mask = mask * territory(mask.shape, mesh, others)
     mask = np.maximum(mask, face_area(mask.shape, mesh))
     if alpha is not None:
         mask = np.minimum(mask, alpha)
     return np.ascontiguousarray(np.clip(mask, 0.0, 1.0), np.float32)
 
 
-def head_box(shape: tuple[int, ...], mesh: Mesh, scale: float = HEAD_CROP) -> tuple[int, int, int, int]:
+def head_box(
+    shape: tuple[int, ...], mesh: Mesh, scale: float = HEAD_CROP
+) -> tuple[int, int, int, int]:
     """Square around the head with hair and shoulders, cut to the picture: x0, y0, x1, y1."""
     x0, y0, x1, y1 = mesh_box(mesh)
     half = max(x1 - x0, y1 - y0) * scale / 2
@@ -98,10 +106,26 @@ def face_area(shape: tuple[int, ...], mesh: Mesh) -> Mask:
 
     area = np.zeros(shape[:2], np.uint8)
     points = np.round(mesh[list(FACE_OVAL), :2].astype(np.float64) * 16).astype(np.int32)
-    cv2.fillPoly(area, [points], 255, lineType=cv2.LINE_AA, shift=4)
+    cv2.fillPoly(area, [points], (255,), lineType=cv2.LINE_AA, shift=4)
     return area.astype(np.float32) / 255.0
 
 
-def box_area(box: Box) -> float:
-    """Square pixels."""
-    return max(0.0, box[2] - box[0]) * max(0.0, box[3] - box[1])
+def territory(shape: tuple[int, ...], mesh: Mesh, others: Sequence[Mesh]) -> Mask:
+    """1 where a pixel is nearer to this face than to any other, (H, W) float32, soft at the border.
+
+    Distances are counted in sizes of each face. A body hangs below its head, so that distances down count for less than those to the side.
+    """
+    height, width = shape[:2]
+    rows = np.arange(height, dtype=np.float32)[:, None]
+    columns = np.arange(width, dtype=np.float32)[None]
+
+    def distance(face: Mesh) -> Mask:
+        x0, y0, x1, y1 = mesh_box(face)
+        unit = max(x1 - x0, y1 - y0)
+        across = (columns - (x0 + x1) / 2) / unit
+        down = (rows - (y0 + y1) / 2) / unit
+        down = np.where(down > 0, down / 3, down)
+        return np.asarray(np.hypot(across, down), np.float32)
+
+    nearest = np.minimum.reduce([distance(face) for face in others])
+    return np.clip((nearest - distance(mesh)) / 0.1 + 0.5, 0.0, 1.0).astype(np.float32)

@@ -201,8 +201,10 @@ def cut_patch(image: Pixels, roi: Roi) -> Pixels:
         return np.zeros((PATCH_SIDE, PATCH_SIDE, 3), np.uint8)
     cut = image[y0:y1, x0:x1]
     if roi.side > 2 * PATCH_SIDE:  # average before sampling, or fine detail turns into noise
-        size = tuple(max(2, round(side * PATCH_SIDE * 1.5 / roi.side)) for side in (x1 - x0, y1 - y0))
-        cut = cv2.resize(cut, size, interpolation=cv2.INTER_AREA)
+        size = tuple(
+            max(2, round(side * PATCH_SIDE * 1.5 / roi.side)) for side in (x1 - x0, y1 - y0)
+        )
+        cut = np.asarray(cv2.resize(cut, size, interpolation=cv2.INTER_AREA), np.uint8)
     shrink_x, shrink_y = cut.shape[1] / (x1 - x0), cut.shape[0] / (y1 - y0)
     to_image = patch_matrix(roi)
     scale = np.array([[shrink_x], [shrink_y]])

@@ -53,7 +53,7 @@ def canonical_misfit(mesh: Mesh) -> float:
     return float(distance / max(float(unit), 1e-6))
 
 
-def inside(polygon: NDArray[np.float64], point: NDArray[np.floating]) -> bool:
+def inside(polygon: NDArray[np.float64], point: NDArray[np.float32]) -> bool:
     """Even-odd rule."""
     x, y = float(point[0]), float(point[1])
     ends = np.roll(polygon, -1, axis=0)

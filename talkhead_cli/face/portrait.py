@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,13 @@ from numpy.typing import NDArray
 
 from talkhead_cli.errors import InputError, NoFaceError, UsageError
 from talkhead_cli.face.backend import Face, get_backend, select_face
-from talkhead_cli.face.image import MIN_SIDE, PortraitImage, read_portrait_image
+from talkhead_cli.face.image import (
+    MAX_SIDE,
+    MIN_SIDE,
+    PortraitImage,
+    read_portrait_image,
+    trim_to_even,
+)
 from talkhead_cli.face.landmarks import (
     LEFT_EYE,
     OUTER_LIPS,
@@ -114,33 +121,36 @@ def load_portrait(
     chosen = select_face(faces, face, str(path))
     check_face(chosen, source.pixels.shape, str(path))
     box = face_crop(source.pixels.shape, chosen) if crop == "face" else whole(source.pixels.shape)
-    image, alpha, mesh, scale = cut_and_scale(source, chosen.mesh, box, size)
-    return make_portrait(
-        image,
-        alpha,
-        mesh,
+    image, alpha, to_result, scale = cut_and_scale(source, box, size)
+    mesh = to_result(chosen.mesh)
+    others = [to_result(other.mesh) for other in faces if other is not chosen]
+    portrait = make_portrait(image, mesh, alpha, others)
+    return replace(
+        portrait,
         score=chosen.score,
         num_faces=len(faces),
         backend=detector.name,
-        source=source,
+        path=source.path,
         crop_box=box,
         scale=scale,
+        notes=source.notes,
     )
 
 
 def make_portrait(
     image: NDArray[np.uint8],
-    alpha: NDArray[np.float32] | None,
     mesh: Mesh,
-    *,
-    score: float = 1.0,
-    num_faces: int = 1,
-    backend: str = "mediapipe",
-    source: PortraitImage | None = None,
-    crop_box: tuple[int, int, int, int] | None = None,
-    scale: float = 1.0,
+    alpha: NDArray[np.float32] | None = None,
+    others: Sequence[Mesh] = (),
 ) -> Portrait:
-    """A portrait from a picture and its mesh: measures and mask are made here."""
+    """A portrait from a picture and its mesh: the measures and the person mask are made here.
+
+    Args:
+        image: (H, W, 3) uint8 RGB, H and W even.
+        mesh: (478, 3) float32 pixels.
+        alpha: (H, W) float32 in [0, 1] or None.
+        others: meshes of further faces in the picture, whose people are kept out of the mask.
+    """
     yaw, pitch, roll = head_angles(mesh)
     openness = eye_openness(mesh)
     return Portrait(
@@ -148,7 +158,7 @@ def make_portrait(
         alpha=alpha,
         mesh=mesh,
         box=mesh_box(mesh),
-        person_mask=person_mask(image, mesh, alpha),
+        person_mask=person_mask(image, mesh, alpha, others),
         yaw=yaw,
         pitch=pitch,
         roll=roll,
@@ -157,13 +167,7 @@ def make_portrait(
         eye_openness=openness,
         eyes_closed=(openness[0] < EYES_CLOSED_BELOW, openness[1] < EYES_CLOSED_BELOW),
         occlusions=occlusion_hints(image, mesh),
-        score=score,
-        num_faces=num_faces,
-        backend=backend,
-        path=source.path if source else None,
-        crop_box=crop_box or whole(image.shape),
-        scale=scale,
-        notes=source.notes if source else (),
+        crop_box=whole(image.shape),
     )
 
 
@@ -217,36 +221,47 @@ def face_crop(shape: tuple[int, ...], face: Face) -> tuple[int, int, int, int]:
     unit = max(face.width, face.height)
     side = int(min(round(2.5 * unit), width, height)) // 2 * 2
     left = (face.box[0] + face.box[2]) / 2 - side / 2
-    top = face.box[1] - 0.65 * unit if side >= 2.4 * unit else (face.box[1] + face.box[3]) / 2 - side / 2
+    top = (
+        face.box[1] - 0.65 * unit
+        if side >= 2.4 * unit
+        else (face.box[1] + face.box[3]) / 2 - side / 2
+    )
     x0 = int(np.clip(round(left), 0, width - side))
     y0 = int(np.clip(round(top), 0, height - side))
     return x0, y0, x0 + side, y0 + side
 
 
 def cut_and_scale(
-    source: PortraitImage, mesh: Mesh, box: tuple[int, int, int, int], size: int | None
-) -> tuple[NDArray[np.uint8], NDArray[np.float32] | None, Mesh, float]:
-    """Picture, alpha and mesh of a part of the picture, made smaller where `size` asks for it."""
+    source: PortraitImage, box: tuple[int, int, int, int], size: int | None
+) -> tuple[NDArray[np.uint8], NDArray[np.float32] | None, Callable[[Mesh], Mesh], float]:
+    """A part of the picture and its alpha, made smaller where `size` asks for it; a map for meshes; the scale.
+
+    Raises:
+        InputError: the result would be too small.
+    """
     import cv2
 
     x0, y0, x1, y1 = box
-    image = source.pixels[y0:y1, x0:x1]
+    cut = source.pixels[y0:y1, x0:x1]
     alpha = None if source.alpha is None else source.alpha[y0:y1, x0:x1]
-    moved = mesh - np.array([x0, y0, 0], np.float32)
-    longest = max(image.shape[:2])
-    if size is None or size >= longest:
-        return np.ascontiguousarray(image), alpha, moved, 1.0
-    scale = size / longest
-    width, height = (max(2, round(side * scale)) for side in (x1 - x0, y1 - y0))
+    scale = min(1.0, (size or MAX_SIDE) / max(cut.shape[:2]))
+    width, height = round((x1 - x0) * scale), round((y1 - y0) * scale)
     if min(width, height) < MIN_SIDE:
         raise InputError(
-            f"{source.path}: at size {size} the picture would be {width}x{height}; at least {MIN_SIDE} a side are needed"
+            f"{source.path}: at size {size} the picture would be {width}x{height}; "
+            f"at least {MIN_SIDE} pixels a side are needed"
         )
-    image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
-    if alpha is not None:
-        alpha = cv2.resize(alpha, (width, height), interpolation=cv2.INTER_AREA)
-        alpha = np.ascontiguousarray(alpha[: height // 2 * 2, : width // 2 * 2])
+    if scale < 1:
+        cut = np.asarray(cv2.resize(cut, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+        if alpha is not None:
+            shrunk = cv2.resize(alpha, (width, height), interpolation=cv2.INTER_AREA)
+            alpha = np.asarray(shrunk, np.float32)
+    image, alpha = trim_to_even(cut, alpha)
     factors = np.array([width / (x1 - x0), height / (y1 - y0), scale], np.float32)
-    moved = (moved + [0.5, 0.5, 0.0]) * factors - [0.5, 0.5, 0.0]
-    image = np.ascontiguousarray(image[: height // 2 * 2, : width // 2 * 2])
-    return image, alpha, moved.astype(np.float32), scale
+    half = np.array([0.5, 0.5, 0.0], np.float32)
+    corner = np.array([x0, y0, 0.0], np.float32)
+
+    def to_result(mesh: Mesh) -> Mesh:
+        return np.asarray((mesh - corner + half) * factors - half, np.float32)
+
+    return image, alpha, to_result, scale
