@@ -1,42 +1,160 @@
-"""The pipeline: weights loaded once, chunks of frames out."""
+"""TalkingHeadPipeline: a preset's networks, loaded once; the one path from portrait and speech to frames."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import replace
+from fractions import Fraction
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from talkhead_cli.face import Portrait
-from talkhead_cli.settings import RenderSettings
+from talkhead_models.basis import FaceBasis
+from talkhead_models.bundle import load_bundle
+from talkhead_models.generator import GenerateOptions, MotionGenerator, load_motion_generator
+from talkhead_models.motion import MOTION_FPS, FaceMotion
+from talkhead_models.refiner import Refiner, load_refiner
+from talkhead_models.renderer import FaceRenderer
+from talkhead_models.resample import resample_stream
 
-CHUNK_FRAMES = 32
+if TYPE_CHECKING:
+    from talkhead_cli.face import Portrait
+    from talkhead_cli.settings import RenderSettings
+    from talkhead_models.speech import SpeechFeatures
+
+REFINERS = {"mouth": "refiner-mouth", "eyes": "refiner-eyes"}
+"""Patch name to bundle name."""
+
+FRAME_MEMORY = 96 * 2**20
+"""Bytes of finished frames held at once."""
+
+MAX_FRAMES = 16
+"""Frames rendered at once: enough to fill the refiner's batch, few enough to start early."""
+
+POSE_LIMIT = np.radians([10.0, 12.0, 12.0]).astype(np.float32)
+"""Largest pitch, yaw and roll that one still picture bears."""
+
+
+def load_generator(settings: RenderSettings) -> MotionGenerator:
+    """The preset's motion generator, its blinks as frequent as the settings say."""
+    generator = load_motion_generator(settings.bundle, device=settings.device)
+    if settings.blink_scale > 0:
+        events = generator.parts.events
+        events = replace(events, blink_seconds=events.blink_seconds / settings.blink_scale)
+        generator.parts = replace(generator.parts, events=events)
+    return generator
+
+
+def scale_motion(motion: FaceMotion, settings: RenderSettings) -> FaceMotion:
+    """Apply the strengths of the settings, and the smooth limit on the head's turn."""
+    pose = np.float32(0.0 if settings.still else settings.pose_scale)
+    rotation = POSE_LIMIT * np.tanh(motion.rotation * pose / POSE_LIMIT)
+    return replace(
+        motion,
+        expression=motion.expression * np.float32(settings.expression_scale),
+        lids=motion.lids if settings.blink_scale > 0 else np.zeros_like(motion.lids),
+        rotation=rotation.astype(np.float32),
+        translation=motion.translation * pose,
+    )
 
 
 class TalkingHeadPipeline:
-    """Turns portraits and speech features into frames.
-
-    Args:
-        settings: resolved settings; `device` names a device that exists.
+    """Loads the networks of a preset; renders any number of clips.
 
     Attributes:
-        hashes: bundle name to sha256 of the weights in use.
-        timings: seconds spent by stage so far.
+        hashes: bundle name to sha256 of what was loaded.
+        timings: seconds spent by stage so far: prepare, generator, renderer.
     """
 
     def __init__(self, settings: RenderSettings) -> None:
+        """Load the networks.
+
+        Args:
+            settings: resolved settings; `device` names a device that exists.
+
+        Raises:
+            BundleError: a bundle is missing or damaged.
+        """
         self.settings = settings
-        self.hashes: dict[str, str] = {}
-        self.timings: dict[str, float] = {}
+        self.timings: dict[str, float] = {"prepare": 0.0, "generator": 0.0, "renderer": 0.0}
+        self.basis = FaceBasis.load()
+        self.generator = load_generator(settings)
+        self.refiners: dict[str, Refiner] = {
+            patch: load_refiner(name).to(settings.device) for patch, name in REFINERS.items()
+        }
+        names = ("face-basis", settings.bundle, *REFINERS.values())
+        self.hashes = {name: load_bundle(name).sha256 for name in names}
+
+    def motion(self, features: SpeechFeatures, num_frames: int) -> Iterator[FaceMotion]:
+        """The clip's motion at the output frame rate, chunk by chunk, strengths applied.
+
+        Args:
+            features: of the driving audio.
+            num_frames: output frames.
+        """
+        settings = self.settings
+        options = GenerateOptions(
+            num_inference_steps=settings.num_inference_steps,
+            guidance_scale=settings.guidance_scale,
+        )
+        chunks = self.generator.generate(features.array, seed=settings.seed, options=options)
+        fps = Fraction(settings.fps)
+        stream = chunks if fps == MOTION_FPS else resample_stream(chunks, fps, num_frames)
+        for chunk in stream:
+            yield scale_motion(chunk, settings)
 
     def render(
-        self, portrait: Portrait, features: Any, num_frames: int
+        self, portrait: Portrait, features: SpeechFeatures, num_frames: int
     ) -> Iterator[NDArray[np.uint8]]:
-        """Frames of one clip, (n, H, W, 3) uint8 RGB at a time; n * chunks = num_frames."""
-        for start in range(0, num_frames, CHUNK_FRAMES):
-            count = min(CHUNK_FRAMES, num_frames - start)
-            yield np.broadcast_to(portrait.image, (count, *portrait.image.shape))
+        """Frames of one clip.
+
+        Args:
+            portrait: what to animate.
+            features: of the driving audio.
+            num_frames: frames to make; where the speech is a little short, its last frame is held.
+
+        Yields:
+            (n, H, W, 3) uint8 RGB, `num_frames` in all.
+        """
+        started = time.perf_counter()
+        renderer = FaceRenderer.create(
+            portrait.image,
+            portrait.mesh,
+            portrait.person_mask,
+            self.basis,
+            self.refiners,
+            device=self.settings.device,
+        )
+        self.timings["prepare"] += time.perf_counter() - started
+        size = int(np.clip(FRAME_MEMORY // portrait.image.nbytes, 1, MAX_FRAMES))
+        for motion in self._exactly(features, num_frames):
+            for start in range(0, motion.num_frames, size):
+                started = time.perf_counter()
+                frames = renderer.render(motion[start : start + size])
+                self.timings["renderer"] += time.perf_counter() - started
+                yield frames
+
+    def _exactly(self, features: SpeechFeatures, num_frames: int) -> Iterator[FaceMotion]:
+        """The motion cut, or its last frame held, to `num_frames`; times the generator."""
+        done = 0
+        last: FaceMotion | None = None
+        motions = self.motion(features, num_frames)
+        while done < num_frames:
+            started = time.perf_counter()
+            motion = next(motions, None)
+            self.timings["generator"] += time.perf_counter() - started
+            if motion is None:
+                if last is None:
+                    raise ValueError("there are no speech features to render")
+                held = np.repeat(last.to_array(), num_frames - done, 0)
+                motion = FaceMotion.from_array(held, last.fps)
+            motion = motion[: num_frames - done]
+            last = motion[-1:]
+            done += motion.num_frames
+            yield motion
 
     def close(self) -> None:
-        """Give the memory of the weights back."""
+        """Let go of the networks."""
+        self.refiners = {}

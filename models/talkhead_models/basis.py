@@ -7,7 +7,7 @@ between the outer eye corners. A mesh in pixels is ``scale * rotation @ canonica
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,9 +65,13 @@ def fit_pose(mesh: Array, reference: Array) -> Pose:
     sign[..., 2] = np.sign(np.linalg.det(u) * np.linalg.det(vt))
     rotation = (u * sign[..., None, :]) @ vt
     scale = (singular * sign).sum(-1) / (source**2).sum((-1, -2))
-    turned = np.einsum("...ij,...j->...i", rotation, np.broadcast_to(source_mean, target_mean.shape))
+    turned = np.einsum(
+        "...ij,...j->...i", rotation, np.broadcast_to(source_mean, target_mean.shape)
+    )
     offset = target_mean - scale[..., None] * turned
-    return Pose(np.float32(scale), rotation.astype(np.float32), offset.astype(np.float32))
+    return Pose(
+        np.asarray(scale, np.float32), rotation.astype(np.float32), offset.astype(np.float32)
+    )
 
 
 def rotation_matrix(angles: Array) -> Array:
@@ -80,7 +84,9 @@ def rotation_matrix(angles: Array) -> Array:
 
     cos, sin = np.cos, np.sin
     # z points away from the camera: a nod (pitch > 0) carries the nose (z < 0) down, a yaw > 0 carries it right.
-    about_x = stack((one, zero, zero), (zero, cos(pitch), -sin(pitch)), (zero, sin(pitch), cos(pitch)))
+    about_x = stack(
+        (one, zero, zero), (zero, cos(pitch), -sin(pitch)), (zero, sin(pitch), cos(pitch))
+    )
     about_y = stack((cos(yaw), zero, -sin(yaw)), (zero, one, zero), (sin(yaw), zero, cos(yaw)))
     about_z = stack((cos(roll), -sin(roll), zero), (sin(roll), cos(roll), zero), (zero, zero, one))
     return (about_z @ about_y @ about_x).astype(np.float32)
@@ -104,9 +110,10 @@ def lip_gaps(mesh: Array) -> Array:
 def eye_apertures(mesh: Array) -> Array:
     """Lid opening over eye width of canonical meshes, (..., 2), the viewer's left eye first."""
     result = []
-    for (left, right), upper, lower in zip(topo.EYE_CORNERS, topo.UPPER_LIDS, topo.LOWER_LIDS, strict=True):
-        middle = slice(2, 5)
-        opening = (mesh[..., list(lower[middle]), 1] - mesh[..., list(upper[middle]), 1]).mean(-1)
+    for (left, right), upper, lower in zip(
+        topo.EYE_CORNERS, topo.UPPER_LIDS, topo.LOWER_LIDS, strict=True
+    ):
+        opening = (mesh[..., list(lower[2:5]), 1] - mesh[..., list(upper[2:5]), 1]).mean(-1)
         result.append(opening / np.linalg.norm(mesh[..., left, :2] - mesh[..., right, :2], axis=-1))
     return np.stack(result, -1).astype(np.float32)
 
@@ -148,9 +155,12 @@ class FaceBasis:
         Raises:
             BundleError: the bundle is missing or damaged.
         """
-        tensors = {key: value.numpy() for key, value in load_bundle(name).tensors.items()}
         integer = {"triangles", "mirror_points"}
-        return cls(**{k: v.astype(np.int32 if k in integer else np.float32) for k, v in tensors.items()})
+        arrays: dict[str, Any] = {
+            key: value.numpy().astype(np.int32 if key in integer else np.float32)
+            for key, value in load_bundle(name).tensors.items()
+        }
+        return cls(**arrays)
 
     def deltas(self, expression: Array) -> Array:
         """Displacements (T, 478, 3) of expression coefficients (T, K)."""
@@ -161,7 +171,9 @@ class FaceBasis:
         """Expression coefficients (T, K) of displacements from neutral (T, 478, 3), lips weighted."""
         weight = point_weights()[:, None]
         basis = (self.expression * weight).reshape(len(self.expression), -1)
-        gram = basis @ basis.T + ridge * np.eye(len(basis), dtype=np.float32) * np.trace(basis @ basis.T) / len(basis)
+        gram = basis @ basis.T + ridge * np.eye(len(basis), dtype=np.float32) * np.trace(
+            basis @ basis.T
+        ) / len(basis)
         right = (deltas * weight).reshape(len(deltas), -1) @ basis.T
         return np.linalg.solve(gram, right.T).T.astype(np.float32)
 

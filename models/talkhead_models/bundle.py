@@ -57,7 +57,9 @@ def weights_folder() -> Path:
     if chosen:
         folder = Path(chosen)
         if not folder.is_dir():
-            raise BundleError(f"{WEIGHTS_VARIABLE} names {chosen}, which is not a folder: correct or unset it.")
+            raise BundleError(
+                f"{WEIGHTS_VARIABLE} names {chosen}, which is not a folder: correct or unset it."
+            )
         return folder
     return Path(__file__).parent / "weights"
 
@@ -95,7 +97,9 @@ def read_checked(path: Path) -> tuple[bytes, str]:
     digest = hashlib.sha256(data).hexdigest()
     expected = recorded_sums(path.parent).get(path.name)
     if expected is not None and expected != digest:
-        raise BundleError(f"Bundle {path} does not match its recorded sha256: reinstall talkhead to restore it.")
+        raise BundleError(
+            f"Bundle {path} does not match its recorded sha256: reinstall talkhead to restore it."
+        )
     return data, digest
 
 
@@ -119,7 +123,9 @@ def load_bundle(name_or_path: str | Path) -> Bundle:
         tensors = load_tensors(data)
         config = json.loads(header.pop("config"))
     except (SafetensorError, KeyError, ValueError, UnicodeDecodeError) as error:
-        raise BundleError(f"Bundle {path} is damaged ({error}): reinstall talkhead to restore it.") from error
+        raise BundleError(
+            f"Bundle {path} is damaged ({error}): reinstall talkhead to restore it."
+        ) from error
     return Bundle(path.stem, tensors, config, header, digest)
 
 
@@ -132,7 +138,9 @@ def verify_bundle(name: str) -> Bundle:
     path = bundle_path(name)
     bundle = load_bundle(path)
     if path.name not in recorded_sums(path.parent):
-        raise BundleError(f"Bundle {path} has no recorded sha256 in {SUMS_NAME}: reinstall talkhead.")
+        raise BundleError(
+            f"Bundle {path} has no recorded sha256 in {SUMS_NAME}: reinstall talkhead."
+        )
     return bundle
 
 
@@ -153,7 +161,9 @@ def save_bundle(
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".tmp")
     stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    save_file(stored, partial, metadata={**metadata, "config": json.dumps(dict(config), sort_keys=True)})
+    save_file(
+        stored, partial, metadata={**metadata, "config": json.dumps(dict(config), sort_keys=True)}
+    )
     digest = hashlib.sha256(partial.read_bytes()).hexdigest()
     partial.chmod(0o644)
     partial.replace(path)

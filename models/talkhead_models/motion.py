@@ -69,7 +69,8 @@ class FaceMotion:
             raise ValueError(f"motion must be (T, {MOTION_SIZE}), got {array.shape}")
         array = np.asarray(array, np.float32)
         cuts = np.cumsum([EXPRESSION_SIZE, 2, 2, 3])
-        return cls(*np.split(array, cuts, axis=1), fps=Fraction(fps))
+        expression, lids, gaze, rotation, translation = np.split(array, cuts, axis=1)
+        return cls(expression, lids, gaze, rotation, translation, Fraction(fps))
 
     def __getitem__(self, index: slice) -> FaceMotion:
         """A run of frames."""

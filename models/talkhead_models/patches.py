@@ -60,7 +60,14 @@ def eye_outline(eye: int) -> tuple[int, ...]:
 
 
 MOUTH = PatchSpec("mouth", 96, 96, (*topo.INNER_CORNERS, 0, 17), 0.05, (topo.INNER_LIPS,))
-EYES = PatchSpec("eyes", 112, 48, (*topo.EYE_CORNERS[0], *topo.EYE_CORNERS[1]), 0.0, (eye_outline(0), eye_outline(1)))
+EYES = PatchSpec(
+    "eyes",
+    112,
+    48,
+    (*topo.EYE_CORNERS[0], *topo.EYE_CORNERS[1]),
+    0.0,
+    (eye_outline(0), eye_outline(1)),
+)
 
 
 class Patch(NamedTuple):
@@ -77,7 +84,9 @@ class Patch(NamedTuple):
     hole: Array
 
 
-def patch_frame(spec: PatchSpec, neutral: Array, pose: Pose, pixels_per_unit: float = PIXELS_PER_UNIT) -> Array:
+def patch_frame(
+    spec: PatchSpec, neutral: Array, pose: Pose, pixels_per_unit: float = PIXELS_PER_UNIT
+) -> Array:
     """(2, 3) float32 similarity from picture pixels to patch pixels.
 
     Args:
@@ -94,7 +103,8 @@ def patch_frame(spec: PatchSpec, neutral: Array, pose: Pose, pixels_per_unit: fl
     cos, sin = np.cos(roll) * scale, np.sin(roll) * scale
     middle = (zoom * (spec.width - 1) / 2, zoom * (spec.height - 1) / 2)
     return np.array(
-        [[cos, sin, middle[0] - cos * x - sin * y], [-sin, cos, middle[1] + sin * x - cos * y]], np.float32
+        [[cos, sin, middle[0] - cos * x - sin * y], [-sin, cos, middle[1] + sin * x - cos * y]],
+        np.float32,
     )
 
 
@@ -119,7 +129,9 @@ class EyeMap:
     @classmethod
     def between(cls, target: Array, source: Array, eye: int, gaze: Array) -> EyeMap:
         """From meshes (478, >=2) and the gaze change (2,) in eye widths."""
-        corners_target, corners_source = (pick(mesh, topo.EYE_CORNERS[eye]) for mesh in (target, source))
+        corners_target, corners_source = (
+            pick(mesh, topo.EYE_CORNERS[eye]) for mesh in (target, source)
+        )
         matrix = similarity(corners_target, corners_source)
         across = corners_source[1] - corners_source[0]
         width = max(float(np.linalg.norm(across)), 1e-6)
@@ -133,7 +145,14 @@ class EyeMap:
         zoom = float(np.linalg.norm(matrix[0, :2]))
         widen = max(1.0, opening(target) * zoom / max(opening(source), 1e-3))
         shift = (gaze[0] * axis + gaze[1] * normal) * width
-        return cls(matrix, corners_source.mean(0), axis, width / 2, np.asarray(shift, np.float32), min(widen, 3.0))
+        return cls(
+            matrix,
+            corners_source.mean(0),
+            axis,
+            width / 2,
+            np.asarray(shift, np.float32),
+            min(widen, 3.0),
+        )
 
     def positions(self, points: Array) -> Array:
         """Source positions (N, 2) of target pixels (N, 2)."""
@@ -143,7 +162,8 @@ class EyeMap:
         # Gaze moves the iris, not the corners of the eye.
         fade = np.clip(1 - (along / self.half) ** 2, 0, 1)[:, None]
         return np.asarray(
-            self.centre + along[:, None] * self.axis + across[:, None] * normal - fade * self.shift, np.float32
+            self.centre + along[:, None] * self.axis + across[:, None] * normal - fade * self.shift,
+            np.float32,
         )
 
 
@@ -172,7 +192,12 @@ class PatchSource(NamedTuple):
 
 
 def warp_patch(
-    spec: PatchSpec, source: PatchSource, target: Array, frame: Array, triangles: NDArray[np.int32], gaze: Array
+    spec: PatchSpec,
+    source: PatchSource,
+    target: Array,
+    frame: Array,
+    triangles: NDArray[np.int32],
+    gaze: Array,
 ) -> Patch:
     """Warp the source on to a target mesh, in the target's patch frame.
 
@@ -188,7 +213,9 @@ def warp_patch(
     points = transform(target[:, :2], frame)
     corners = points[triangles]
     affines = triangle_affines(corners, source.mesh[:, :2][triangles])
-    columns, rows = np.meshgrid(np.arange(size[0], dtype=np.float32), np.arange(size[1], dtype=np.float32))
+    columns, rows = np.meshgrid(
+        np.arange(size[0], dtype=np.float32), np.arange(size[1], dtype=np.float32)
+    )
     grid = np.stack([columns, rows], -1)
     position = transform(grid, invert_affine(source.frame))
     depth = target[triangles, 2].mean(1)
@@ -208,7 +235,9 @@ def warp_patch(
         if len(rows_in):
             mapping = EyeMap.between(points, source.mesh, index, gaze)
             where = mapping.positions(np.stack([columns_in, rows_in], 1).astype(np.float32))
-            colours = cv2.remap(source.image, where[None], None, cv2.INTER_LINEAR, borderMode=border)
+            colours = cv2.remap(
+                source.image, where[None], None, cv2.INTER_LINEAR, borderMode=border
+            )
             inside[rows_in, columns_in] = colours[0]
     return Patch(np.asarray(skin, np.uint8), inside, hole)
 
@@ -216,4 +245,7 @@ def warp_patch(
 def crop_patch(spec: PatchSpec, image: Bytes, frame: Array) -> Bytes:
     """The unwarped patch (h, w, 3) of a picture."""
     size = (spec.width, spec.height)
-    return np.asarray(cv2.warpAffine(image, frame, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.uint8)
+    return np.asarray(
+        cv2.warpAffine(image, frame, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE),
+        np.uint8,
+    )

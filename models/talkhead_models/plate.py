@@ -27,7 +27,9 @@ def soft_mask(person_mask: Array, oval: Array, unit: float) -> Bytes:
     cv2.fillPoly(mask, [np.rint(oval).astype(np.int32)], 255)
     radius = max(1, round(0.05 * unit))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
-    return np.asarray(cv2.GaussianBlur(cv2.dilate(mask, kernel), (0, 0), max(0.8, 0.02 * unit)), np.uint8)
+    return np.asarray(
+        cv2.GaussianBlur(cv2.dilate(mask, kernel), (0, 0), max(0.8, 0.02 * unit)), np.uint8
+    )
 
 
 def background_plate(image: Bytes, mask: Bytes, unit: float) -> Bytes:
@@ -48,7 +50,9 @@ def background_plate(image: Bytes, mask: Bytes, unit: float) -> Bytes:
     while min(levels[-1][1].shape) > 2 and len(levels) < 12:
         colour, weight = levels[-1]
         size = ((weight.shape[1] + 1) // 2, (weight.shape[0] + 1) // 2)
-        colour, weight = (cv2.resize(a, size, interpolation=cv2.INTER_AREA) for a in (colour, weight))
+        colour, weight = (
+            cv2.resize(a, size, interpolation=cv2.INTER_AREA) for a in (colour, weight)
+        )
         levels.append((colour, weight))
     colour, weight = levels[-1]
     filled = colour / np.maximum(weight, 1e-4)[..., None]

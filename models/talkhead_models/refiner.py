@@ -42,7 +42,9 @@ class RefinerConfig:
             ValueError: a size is not a positive multiple of 16.
         """
         if self.width % 16 or self.height % 16 or min(self.width, self.height) <= 0:
-            raise ValueError(f"patch size must be multiples of 16, got {self.width} x {self.height}")
+            raise ValueError(
+                f"patch size must be multiples of 16, got {self.width} x {self.height}"
+            )
 
 
 class Residuals(NamedTuple):
@@ -100,9 +102,13 @@ class Refiner(nn.Module):
         nn.init.zeros_(self.head.weight)
         if self.head.bias is not None:
             nn.init.zeros_(self.head.bias)
-        self.register_buffer("mask", feather_mask(config.height, config.width, config.feather), persistent=False)
+        self.register_buffer(
+            "mask", feather_mask(config.height, config.width, config.feather), persistent=False
+        )
 
-    def forward(self, skin: Tensor, inside: Tensor, hole: Tensor, source: Tensor, source_hole: Tensor) -> Residuals:
+    def forward(
+        self, skin: Tensor, inside: Tensor, hole: Tensor, source: Tensor, source_hole: Tensor
+    ) -> Residuals:
         """Residuals of a batch of patches.
 
         Args:

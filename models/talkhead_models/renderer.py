@@ -141,7 +141,9 @@ class FaceRenderer:
         zoom = min(1.0, PIXELS_PER_UNIT / self.rig.unit)
         image = self.image
         if zoom < 1:
-            image = np.asarray(cv2.resize(image, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_AREA), np.uint8)
+            image = np.asarray(
+                cv2.resize(image, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_AREA), np.uint8
+            )
         # Pixel centres at integers: shrinking moves them by half a pixel.
         mesh = self.rig.mesh.copy()
         mesh[:, :2] = (mesh[:, :2] + 0.5) * zoom - 0.5
@@ -152,9 +154,16 @@ class FaceRenderer:
         points = transform(mesh[:, :2], frame)
         size = (spec.width, spec.height)
         hole = np.max([coverage(points[list(outline)], size) for outline in spec.holes], 0)
-        crop = torch.from_numpy(crop_patch(spec, image, frame)).permute(2, 0, 1)[None].float() / 127.5 - 1
+        crop = (
+            torch.from_numpy(crop_patch(spec, image, frame)).permute(2, 0, 1)[None].float() / 127.5
+            - 1
+        )
         return PatchState(
-            spec, source, crop.to(self.device), torch.from_numpy(hole)[None, None].to(self.device), refiner
+            spec,
+            source,
+            crop.to(self.device),
+            torch.from_numpy(hole)[None, None].to(self.device),
+            refiner,
         )
 
     # --- Geometry ----------------------------------------------------------------------------------------------------
@@ -170,7 +179,9 @@ class FaceRenderer:
         placed = []
         for i in range(motion.num_frames):
             rings = move_rings(self.rings, rigid[i], oval_rigid[i], meshes[i, self.oval])
-            placed.append(Placed(meshes[i], rings, Pose(scale[i], rotation[i], offset[i]), motion.gaze[i]))
+            placed.append(
+                Placed(meshes[i], rings, Pose(scale[i], rotation[i], offset[i]), motion.gaze[i])
+            )
         return placed
 
     # --- Refinement --------------------------------------------------------------------------------------------------
@@ -184,12 +195,16 @@ class FaceRenderer:
             def warp(index: int, state: PatchState = state, frames: list[Array] = frames) -> Patch:
                 frame = placed[index]
                 triangles = self.rig.basis.triangles
-                return warp_patch(state.spec, state.source, frame.mesh, frames[index], triangles, frame.gaze)
+                return warp_patch(
+                    state.spec, state.source, frame.mesh, frames[index], triangles, frame.gaze
+                )
 
             with ThreadPoolExecutor(self.threads) as pool:
                 patches = list(pool.map(warp, range(len(placed))))
             skin, inside = (
-                torch.from_numpy(np.stack([getattr(p, name) for p in patches])).to(self.device).permute(0, 3, 1, 2)
+                torch.from_numpy(np.stack([getattr(p, name) for p in patches]))
+                .to(self.device)
+                .permute(0, 3, 1, 2)
                 / 127.5
                 - 1
                 for name in ("skin", "inside")
@@ -198,7 +213,11 @@ class FaceRenderer:
             size = len(patches)
             with torch.inference_mode():
                 residuals = state.refiner(
-                    skin, inside, hole, state.crop.expand(size, -1, -1, -1), state.hole.expand(size, -1, -1, -1)
+                    skin,
+                    inside,
+                    hole,
+                    state.crop.expand(size, -1, -1, -1),
+                    state.hole.expand(size, -1, -1, -1),
                 )
             arrays = [(r * 127.5).permute(0, 2, 3, 1).contiguous().cpu().numpy() for r in residuals]
             for i in range(size):
@@ -214,7 +233,9 @@ class FaceRenderer:
         points = np.concatenate([frame.mesh[self.oval, :2], frame.rings])
         corners = points[self.rings.triangles]
         affines = triangle_affines(corners, self.ring_corners)
-        grid_x, grid_y = np.meshgrid(np.arange(coarse[0]) * COARSE + x0, np.arange(coarse[1]) * COARSE + y0)
+        grid_x, grid_y = np.meshgrid(
+            np.arange(coarse[0]) * COARSE + x0, np.arange(coarse[1]) * COARSE + y0
+        )
         small = np.stack([grid_x, grid_y], -1).astype(np.float32)
         # The raster's pixel (i, j) stands for the picture's (x0 + 4 i, y0 + 4 j).
         shrink = np.array([x0, y0], np.float32)
@@ -234,7 +255,9 @@ class FaceRenderer:
         bx0, by0, bx1, by1 = max(bx0, x0), max(by0, y0), min(bx1, x1), min(by1, y1)
         corners = frame.mesh[:, :2][self.rig.basis.triangles]
         depth = frame.mesh[self.rig.basis.triangles, 2].mean(1)
-        face_ids = raster_ids(corners - np.array([bx0, by0], np.float32), (bx1 - bx0, by1 - by0), np.argsort(-depth))
+        face_ids = raster_ids(
+            corners - np.array([bx0, by0], np.float32), (bx1 - bx0, by1 - by0), np.argsort(-depth)
+        )
         apply_affines(
             face_ids,
             triangle_affines(corners, self.source_corners),
@@ -243,7 +266,9 @@ class FaceRenderer:
         )
         return np.asarray(fine, np.float32)
 
-    def _inside(self, frame: Placed, region: Bytes, name: str, box: tuple[int, int, int, int]) -> tuple[Bytes, Array]:
+    def _inside(
+        self, frame: Placed, region: Bytes, name: str, box: tuple[int, int, int, int]
+    ) -> tuple[Bytes, Array]:
         """What shows through a patch's holes, and their coverage, in a box of the picture."""
         bx0, by0, bx1, by1 = box
         size = (bx1 - bx0, by1 - by0)
@@ -261,16 +286,24 @@ class FaceRenderer:
             if len(rows):
                 mapping = EyeMap.between(frame.mesh, self.rig.mesh, eye, frame.gaze)
                 where = mapping.positions(np.stack([columns, rows], 1).astype(np.float32) + shift)
-                colours = cv2.remap(self.image, where[None], None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+                colours = cv2.remap(
+                    self.image, where[None], None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+                )
                 inside[rows, columns] = colours[0]
         return inside, hole
 
-    def _paste_patch(self, out: Bytes, frame: Placed, spec: PatchSpec, painted: Painted | None) -> None:
+    def _paste_patch(
+        self, out: Bytes, frame: Placed, spec: PatchSpec, painted: Painted | None
+    ) -> None:
         """Compose holes and residuals of one patch into a frame, in place."""
         height, width = out.shape[:2]
         matrix = painted.frame if painted else patch_frame(spec, self.rig.neutral, frame.pose)
-        corners = np.array([[0, 0], [spec.width - 1, 0], [0, spec.height - 1], [spec.width - 1, spec.height - 1]])
-        box = box_of(transform(corners.astype(np.float32), invert_affine(matrix)), 1, (width, height))
+        corners = np.array(
+            [[0, 0], [spec.width - 1, 0], [0, spec.height - 1], [spec.width - 1, spec.height - 1]]
+        )
+        box = box_of(
+            transform(corners.astype(np.float32), invert_affine(matrix)), 1, (width, height)
+        )
         x0, y0, x1, y1 = box
         region = out[y0:y1, x0:x1]
         inside, hole = self._inside(frame, region, spec.name, box)
@@ -281,7 +314,10 @@ class FaceRenderer:
             local[:, 2] += matrix[:, :2] @ np.array([x0, y0], np.float32)
             for value, residual in ((skin_value, painted.skin), (inside_value, painted.inside)):
                 value += cv2.warpAffine(
-                    residual, local, (x1 - x0, y1 - y0), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+                    residual,
+                    local,
+                    (x1 - x0, y1 - y0),
+                    flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
                 )
         skin_value += (inside_value - skin_value) * blend
         out[y0:y1, x0:x1] = np.clip(skin_value + 0.5, 0, 255).astype(np.uint8)
@@ -289,14 +325,20 @@ class FaceRenderer:
     def _compose(self, frame: Placed, painted: Sequence[Painted], out: Bytes) -> None:
         x0, y0, x1, y1 = self.box
         position = self._map(frame)
-        warped = cv2.remap(self.image, position, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        warped = cv2.remap(
+            self.image, position, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        )
         if self.has_background:
             local = position - np.array([x0, y0], np.float32)
-            mask = cv2.remap(self.mask, local, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+            mask = cv2.remap(
+                self.mask, local, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+            )
             weight = mask.astype(np.float32) / np.float32(255)
             warped = cv2.blendLinear(warped, self.plate, weight, 1 - weight)
         out[y0:y1, x0:x1] = warped
-        by_name = {state.spec.name: paint for state, paint in zip(self.refiners, painted, strict=True)}
+        by_name = {
+            state.spec.name: paint for state, paint in zip(self.refiners, painted, strict=True)
+        }
         for spec in (MOUTH, EYES):
             self._paste_patch(out, frame, spec, by_name.get(spec.name))
 

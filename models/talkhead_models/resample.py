@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 
@@ -13,7 +14,9 @@ from talkhead_models.motion import FaceMotion
 Array = NDArray[np.float32]
 
 
-def frame_positions(first: int, count: int, fps: Fraction, motion_fps: Fraction) -> NDArray[np.float64]:
+def frame_positions(
+    first: int, count: int, fps: Fraction, motion_fps: Fraction
+) -> NDArray[np.float64]:
     """Positions, in motion frames, of output frames `first` to `first + count`; frame middles coincide in time."""
     numbers = np.arange(first, first + count, dtype=np.float64)
     return (numbers + 0.5) * float(motion_fps / fps) - 0.5
@@ -28,11 +31,15 @@ def interpolate(array: Array, positions: NDArray[np.float64]) -> Array:
     t = (positions - base).astype(np.float32)[:, None]
     last = len(array) - 1
     p0, p1, p2, p3 = (array[np.clip(base + shift, 0, last)] for shift in (-1, 0, 1, 2))
-    curve = p1 + 0.5 * t * (p2 - p0 + t * (2 * p0 - 5 * p1 + 4 * p2 - p3 + t * (3 * (p1 - p2) + p3 - p0)))
+    curve = p1 + 0.5 * t * (
+        p2 - p0 + t * (2 * p0 - 5 * p1 + 4 * p2 - p3 + t * (3 * (p1 - p2) + p3 - p0))
+    )
     return np.asarray(curve, np.float32)
 
 
-def resample_stream(chunks: Iterable[FaceMotion], fps: Fraction, num_frames: int) -> Iterator[FaceMotion]:
+def resample_stream(
+    chunks: Iterable[FaceMotion], fps: Fraction, num_frames: int
+) -> Iterator[FaceMotion]:
     """Exactly `num_frames` frames at `fps` from a stream of motion, as soon as each can be computed.
 
     Args:
@@ -52,7 +59,10 @@ def resample_stream(chunks: Iterable[FaceMotion], fps: Fraction, num_frames: int
         kept = array if kept is None else np.concatenate([kept, array])
         # A frame at position p needs motion frames up to floor(p) + 2.
         available = start + len(kept) - 3
-        ready = int(np.floor((Fraction(available) + Fraction(1, 2)) * fps / motion_fps - Fraction(1, 2))) + 1
+        ready = (
+            math.floor((Fraction(available) + Fraction(1, 2)) * fps / motion_fps - Fraction(1, 2))
+            + 1
+        )
         count = min(ready, num_frames) - done
         if count > 0:
             positions = frame_positions(done, count, fps, motion_fps) - start

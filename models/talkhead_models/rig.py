@@ -131,7 +131,9 @@ class FaceRig:
         pivot = self.pose.offset + self.unit * (self.pose.rotation @ NECK_PIVOT)
         turned = (points - pivot) @ np.swapaxes(rotation_matrix(motion.rotation), 1, 2)
         scaled = turned * np.exp(motion.translation[:, 2])[:, None, None]
-        shift = np.concatenate([motion.translation[:, :2], np.zeros_like(motion.translation[:, :1])], 1)
+        shift = np.concatenate(
+            [motion.translation[:, :2], np.zeros_like(motion.translation[:, :1])], 1
+        )
         return np.asarray(scaled + pivot + shift[:, None] * self.unit, np.float32)
 
     def meshes(self, motion: FaceMotion) -> Array:

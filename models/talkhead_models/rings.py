@@ -53,7 +53,11 @@ def make_rings(rig: FaceRig) -> Rings:
     points, pose, face = [], [], []
     for ring, depth in enumerate(DEPTHS):
         row = up * tables[0][ring] + down * tables[2][ring] + (1 - up - down) * tables[1][ring]
-        points.append(np.concatenate([centre[:2] + offset[:, :2] * row[:, :1], oval[:, 2:] + depth * rig.unit], 1))
+        points.append(
+            np.concatenate(
+                [centre[:2] + offset[:, :2] * row[:, :1], oval[:, 2:] + depth * rig.unit], 1
+            )
+        )
         pose.append(row[:, 1])
         face.append(row[:, 2])
     size = len(oval)

@@ -36,11 +36,20 @@ def triangle_affines(target: Array, source: Array) -> Array:
     along_x = (side1 * edge2[:, 1:2] - side2 * edge1[:, 1:2]) * inverse[:, None]
     along_y = (side2 * edge1[:, 0:1] - side1 * edge2[:, 0:1]) * inverse[:, None]
     constant = source[:, 0] - along_x * target[:, 0, :1] - along_y * target[:, 0, 1:]
-    columns = (along_x[:, 0], along_y[:, 0], constant[:, 0], along_x[:, 1], along_y[:, 1], constant[:, 1])
+    columns = (
+        along_x[:, 0],
+        along_y[:, 0],
+        constant[:, 0],
+        along_x[:, 1],
+        along_y[:, 1],
+        constant[:, 1],
+    )
     return np.stack(columns, 1).astype(np.float32)
 
 
-def raster_ids(corners: Array, size: tuple[int, int], order: NDArray[np.int64] | None = None) -> NDArray[np.int32]:
+def raster_ids(
+    corners: Array, size: tuple[int, int], order: NDArray[np.int64] | None = None
+) -> NDArray[np.int32]:
     """Which triangle covers each pixel.
 
     Args:
@@ -56,14 +65,18 @@ def raster_ids(corners: Array, size: tuple[int, int], order: NDArray[np.int64] |
     limit = 1 << 14
     fixed = np.rint(np.clip(corners, -limit, limit) * (1 << _SUBPIXEL_BITS)).astype(np.int32)
     low, high = corners.min(1), corners.max(1)
-    seen = (high[:, 0] >= 0) & (high[:, 1] >= 0) & (low[:, 0] <= width - 1) & (low[:, 1] <= height - 1)
+    seen = (
+        (high[:, 0] >= 0) & (high[:, 1] >= 0) & (low[:, 0] <= width - 1) & (low[:, 1] <= height - 1)
+    )
     draw = cv2.fillConvexPoly
     for index in (np.flatnonzero(seen) if order is None else order[seen[order]]).tolist():
         draw(ids, fixed[index], index, cv2.LINE_8, _SUBPIXEL_BITS)
     return ids
 
 
-def apply_affines(ids: NDArray[np.int32], affines: Array, into: Array, origin: tuple[float, float] = (0, 0)) -> None:
+def apply_affines(
+    ids: NDArray[np.int32], affines: Array, into: Array, origin: tuple[float, float] = (0, 0)
+) -> None:
     """Write the source position of each covered pixel into a map.
 
     Args:
@@ -74,7 +87,10 @@ def apply_affines(ids: NDArray[np.int32], affines: Array, into: Array, origin: t
     """
     rows, columns = np.nonzero(ids >= 0)
     chosen = np.take(affines, ids[rows, columns], axis=0)
-    x, y = columns.astype(np.float32) + np.float32(origin[0]), rows.astype(np.float32) + np.float32(origin[1])
+    x, y = (
+        columns.astype(np.float32) + np.float32(origin[0]),
+        rows.astype(np.float32) + np.float32(origin[1]),
+    )
     into[rows, columns, 0] = chosen[:, 0] * x + chosen[:, 1] * y + chosen[:, 2]
     into[rows, columns, 1] = chosen[:, 3] * x + chosen[:, 4] * y + chosen[:, 5]
 

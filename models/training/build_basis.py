@@ -2,7 +2,8 @@
 
 Writes the bundle ``face-basis`` (mean face, expression basis, identity basis, triangles; permissive tier only) and
 ``WORK/motion/<clip>.npz`` for each clip: ``array`` (T, 42) float32 as FaceMotion, ``ok`` (T,) bool, ``gap`` (T,) the
-measured inner-lip gap, ``neutral`` (478, 3) the person's canonical face with closed lips, ``yaw`` (T,) absolute degrees.
+measured inner-lip gap, ``neutral`` (478, 3) the person's canonical face with closed lips, ``yaw`` (T,)
+absolute degrees.
 
 Launch (2 cores, about 3 minutes)::
 
@@ -21,8 +22,8 @@ import torch
 from mediapipe.python.solutions.face_mesh_connections import FACEMESH_TESSELATION
 from scipy.optimize import linear_sum_assignment
 from scipy.signal import savgol_filter
-
 from splits import is_held_out
+
 from talkhead_models import topology as topo
 from talkhead_models.basis import (
     NECK_PIVOT,
@@ -47,7 +48,11 @@ def triangles() -> np.ndarray:
     for a, b in FACEMESH_TESSELATION:
         neighbours.setdefault(a, set()).add(b)
         neighbours.setdefault(b, set()).add(a)
-    found = {tuple(sorted((a, b, c))) for a, b in FACEMESH_TESSELATION for c in neighbours[a] & neighbours[b]}
+    found = {
+        tuple(sorted((a, b, c)))
+        for a, b in FACEMESH_TESSELATION
+        for c in neighbours[a] & neighbours[b]
+    }
     return np.array(sorted(found), np.int32)
 
 
@@ -126,7 +131,12 @@ def weighted_pca(data: np.ndarray, weights: np.ndarray, size: int) -> np.ndarray
     scores /= scores.std(0)
     basis = np.linalg.lstsq(scores, data.reshape(len(data), -1), rcond=None)[0].reshape(size, -1, 3)
     basis[:, weights == 0] = 0
-    log.info("explained by %d of %d directions: %.4f", size, len(values), values[order].sum() / values.sum())
+    log.info(
+        "explained by %d of %d directions: %.4f",
+        size,
+        len(values),
+        values[order].sum() / values.sum(),
+    )
     return basis.astype(np.float32)
 
 
@@ -155,7 +165,9 @@ def motion_of(canonical, pose, ok, neutral, basis: FaceBasis) -> dict[str, np.nd
     expected = base + pivot - np.exp(log_scale)[:, None] * np.einsum("tij,j->ti", relative, pivot)
     shift = (pose.offset - expected)[:, :2] / scale
     shift -= np.median(shift[ok], axis=0)
-    array = np.concatenate([coefficients, lids, gaze, rotation_angles(relative), shift, log_scale[:, None]], 1)
+    array = np.concatenate(
+        [coefficients, lids, gaze, rotation_angles(relative), shift, log_scale[:, None]], 1
+    )
     if len(array) >= 9:
         k = EXPRESSION_SIZE
         array[:, :k] = savgol_filter(array[:, :k], 5, 2, axis=0)
@@ -170,10 +182,14 @@ def motion_of(canonical, pose, ok, neutral, basis: FaceBasis) -> dict[str, np.nd
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--work", type=Path, default=Path("data/train"))
-    parser.add_argument("--out", type=Path, default=Path("models/talkhead_models/weights/face-basis.safetensors"))
+    parser.add_argument(
+        "--out", type=Path, default=Path("models/talkhead_models/weights/face-basis.safetensors")
+    )
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
@@ -185,7 +201,9 @@ def main() -> None:
     paths = {name: path for name, path in paths.items() if path.exists()}
 
     # --- Mean face, from one neutral mesh a person (permissive tier) -------------------------------------------------
-    train = [n for n in paths if rows[n]["tier"] == "permissive" and not is_held_out(rows[n]["person"])]
+    train = [
+        n for n in paths if rows[n]["tier"] == "permissive" and not is_held_out(rows[n]["person"])
+    ]
     one_each = {rows[n]["person"]: n for n in train}
     rough = []
     for name in one_each.values():
@@ -194,7 +212,9 @@ def main() -> None:
             rough.append(mesh[ok][np.argsort(np.abs(lip_gaps(mesh[ok])).mean(1))[:5]].mean(0))
     partner = mirror_points(mean_shape(rough, None))
     if not np.array_equal(partner[partner], np.arange(topo.NUM_POINTS)):
-        raise SystemExit("the mirror map of the mesh is not an involution: too few or too slanted faces")
+        raise SystemExit(
+            "the mirror map of the mesh is not an involution: too few or too slanted faces"
+        )
     mean = mean_shape(rough, partner)
     log.info("mean face of %d people", len(rough))
 
@@ -222,7 +242,7 @@ def main() -> None:
         delta = (canonical[name] - neutrals[name])[ok]
         keep = random.permutation(len(delta))[: 150 if name in others else 25]
         deltas += [delta[keep], delta[keep][:, partner] * flip]
-    for person, name in one_each.items():
+    for _person, name in one_each.items():
         if name in neutrals:
             faces += [neutrals[name], neutrals[name][partner] * flip]
     stack = np.concatenate(deltas)
@@ -233,8 +253,17 @@ def main() -> None:
     weights = point_weights()
     expression = weighted_pca(stack, weights, EXPRESSION_SIZE)
     spread = np.stack(faces) - neutral_mean
-    identity = weighted_pca(spread, np.ones(topo.NUM_POINTS, np.float32), min(IDENTITY_SIZE, len(faces) // 2))
-    basis = FaceBasis(neutral_mean, expression, identity, triangles(), partner, np.eye(EXPRESSION_SIZE, dtype=np.float32))
+    identity = weighted_pca(
+        spread, np.ones(topo.NUM_POINTS, np.float32), min(IDENTITY_SIZE, len(faces) // 2)
+    )
+    basis = FaceBasis(
+        neutral_mean,
+        expression,
+        identity,
+        triangles(),
+        partner,
+        np.eye(EXPRESSION_SIZE, dtype=np.float32),
+    )
     mirrored = basis.project(expression[:, partner] * flip, ridge=0)
     basis = FaceBasis(neutral_mean, expression, identity, basis.triangles, partner, mirrored)
     tensors = {k: torch.from_numpy(np.ascontiguousarray(v)) for k, v in vars(basis).items()}
@@ -257,8 +286,14 @@ def main() -> None:
         result = motion_of(canonical[name], poses[name], tracked[name], neutrals[name], basis)
         np.savez(out / f"{name}.npz", **result)
         if rows[name]["person"] != "grid_s1":
-            errors.append(np.abs(basis.lip_gap(result["array"][:, :EXPRESSION_SIZE]) - result["gap"])[tracked[name]].mean())
-    log.info("lip gap error of the projection on other people: %.4f outer-eye distances", np.mean(errors))
+            errors.append(
+                np.abs(basis.lip_gap(result["array"][:, :EXPRESSION_SIZE]) - result["gap"])[
+                    tracked[name]
+                ].mean()
+            )
+    log.info(
+        "lip gap error of the projection on other people: %.4f outer-eye distances", np.mean(errors)
+    )
 
 
 if __name__ == "__main__":

@@ -39,7 +39,10 @@ def face_mesh():
         import mediapipe as mp
 
         _tracker = mp.solutions.face_mesh.FaceMesh(
-            static_image_mode=False, refine_landmarks=True, max_num_faces=1, min_tracking_confidence=0.5
+            static_image_mode=False,
+            refine_landmarks=True,
+            max_num_faces=1,
+            min_tracking_confidence=0.5,
         )
     else:
         _tracker.reset()
@@ -86,7 +89,9 @@ def run(video: Path, target: Path) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, required=True, help="folder with clips.csv and clips/")
     parser.add_argument("--work", type=Path, default=Path("data/train"))
     parser.add_argument("--jobs", type=int, default=2)
@@ -99,11 +104,15 @@ def main() -> None:
     rows.sort(key=lambda row: (row["person"] in single_speaker, row["file"]))
     out = args.work / "mesh"
     out.mkdir(parents=True, exist_ok=True)
-    tasks = [(args.data / "clips" / row["file"], out / f"{Path(row['file']).stem}.npz") for row in rows]
+    tasks = [
+        (args.data / "clips" / row["file"], out / f"{Path(row['file']).stem}.npz") for row in rows
+    ]
     # A reset tracker keeps about 10 MB: fresh processes every 200 clips bound the memory.
     for start in range(0, len(tasks), 200):
         batch = tasks[start : start + 200]
-        joblib.Parallel(n_jobs=args.jobs)(joblib.delayed(run)(video, target) for video, target in batch)
+        joblib.Parallel(n_jobs=args.jobs)(
+            joblib.delayed(run)(video, target) for video, target in batch
+        )
         get_reusable_executor().shutdown(wait=True)
         log.info("%d of %d clips tracked", start + len(batch), len(tasks))
 

@@ -1,8 +1,8 @@
 """Stage 3: training pairs of the refiner: a clip's frame warped on to another frame's mesh, and that frame's truth.
 
-Writes ``WORK/patches/<mouth|eyes>_<train|held>.npz`` with uint8 arrays ``skin inside hole truth source source_hole region`` and
-``person`` (index into ``people``), ``tier``. Pairs of one clip only; heads turned by more than 30 degrees, or by more than
-15 between the two frames, are left out. Eye pairs oversample blinks.
+Writes ``WORK/patches/<mouth|eyes>_<train|held>.npz`` with uint8 arrays ``skin inside hole truth source source_hole
+region``, and ``person`` (index into ``people``) and ``research`` (its tier). Pairs of one clip only; heads turned by
+more than 30 degrees, or by more than 15 between the two frames, are left out. Eye pairs oversample blinks.
 
 Launch (1 core, about 6 minutes)::
 
@@ -18,8 +18,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-
 from splits import SINGLE_SPEAKER, is_held_out, name_hash
+
 from talkhead_models.basis import FaceBasis, Pose, fit_pose
 from talkhead_models.patches import (
     EYES,
@@ -31,7 +31,13 @@ from talkhead_models.patches import (
     patch_frame,
     warp_patch,
 )
-from talkhead_models.topology import ABOVE_LIDS, BELOW_LIDS, LOWER_OUTER_LIP, OUTER_CORNERS, UPPER_OUTER_LIP
+from talkhead_models.topology import (
+    ABOVE_LIDS,
+    BELOW_LIDS,
+    LOWER_OUTER_LIP,
+    OUTER_CORNERS,
+    UPPER_OUTER_LIP,
+)
 from talkhead_models.warp import coverage, transform
 
 log = logging.getLogger("prepare_patches")
@@ -51,7 +57,9 @@ def read_frames(path: Path) -> list[np.ndarray]:
         frames.append(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB))
 
 
-def pick_pairs(motion, usable: np.ndarray, count: int, spec: PatchSpec, random) -> list[tuple[int, int]]:
+def pick_pairs(
+    motion, usable: np.ndarray, count: int, spec: PatchSpec, random
+) -> list[tuple[int, int]]:
     """(source, target) frame indices: sources anywhere (open mouths too), targets spread over the range of motion."""
     indices = np.flatnonzero(usable)
     yaw = motion["yaw"]
@@ -67,10 +75,14 @@ def pick_pairs(motion, usable: np.ndarray, count: int, spec: PatchSpec, random) 
     return pairs[:count]
 
 
-def make_pair(spec: PatchSpec, frames, mesh, neutral, gaze, basis: FaceBasis, source: int, target: int):
+def make_pair(
+    spec: PatchSpec, frames, mesh, neutral, gaze, basis: FaceBasis, source: int, target: int
+):
     poses = fit_pose(mesh[[source, target]], neutral)
     framing = [patch_frame(spec, neutral, Pose(*(value[i] for value in poses))) for i in (0, 1)]
-    origin = PatchSource(frames[source], mesh[source], framing[0], dark_of(frames[source], mesh[source]))
+    origin = PatchSource(
+        frames[source], mesh[source], framing[0], dark_of(frames[source], mesh[source])
+    )
     change = gaze[target] - gaze[source]
     patch = warp_patch(spec, origin, mesh[target], framing[1], basis.triangles, change)
     points = transform(mesh[source][:, :2], framing[0])
@@ -79,15 +91,36 @@ def make_pair(spec: PatchSpec, frames, mesh, neutral, gaze, basis: FaceBasis, so
     truth = crop_patch(spec, frames[target], framing[1])
     own = crop_patch(spec, frames[source], framing[0])
     to_bytes = lambda mask: np.rint(mask * 255).astype(np.uint8)  # noqa: E731
-    region = np.max([coverage(transform(mesh[target][list(o), :2], framing[1]), size) for o in REGIONS[spec.name]], 0)
-    return patch.skin, patch.inside, to_bytes(patch.hole), truth, own, to_bytes(source_hole), to_bytes(region)
+    region = np.max(
+        [
+            coverage(transform(mesh[target][list(o), :2], framing[1]), size)
+            for o in REGIONS[spec.name]
+        ],
+        0,
+    )
+    return (
+        patch.skin,
+        patch.inside,
+        to_bytes(patch.hole),
+        truth,
+        own,
+        to_bytes(source_hole),
+        to_bytes(region),
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--work", type=Path, default=Path("data/train"))
-    parser.add_argument("--per-person", type=int, default=420, help="training pairs of a person; the bulk speaker gets 4x")
+    parser.add_argument(
+        "--per-person",
+        type=int,
+        default=420,
+        help="training pairs of a person; the bulk speaker gets 4x",
+    )
     parser.add_argument("--held-per-person", type=int, default=24)
     parser.add_argument("--tiers", default="permissive", help="tiers to train on, comma separated")
     parser.add_argument("--kinds", default="mouth,eyes")
@@ -104,7 +137,9 @@ def main() -> None:
     for row in rows:
         row["stem"] = Path(row["file"]).stem
         row["held"] = is_held_out(row["person"])
-        if (row["tier"] in tiers or row["held"]) and (args.work / "motion" / f"{row['stem']}.npz").exists():
+        if (row["tier"] in tiers or row["held"]) and (
+            args.work / "motion" / f"{row['stem']}.npz"
+        ).exists():
             by_person.setdefault(row["person"], []).append(row)
 
     out = args.work / "patches"
@@ -114,8 +149,14 @@ def main() -> None:
     people: list[str] = []
     for person, clips in by_person.items():
         held = clips[0]["held"]
-        total = args.held_per_person if held else args.per_person * (4 if person == SINGLE_SPEAKER else 1)
-        clips = sorted(clips, key=lambda row: name_hash(row["stem"]))[: 60 if person == SINGLE_SPEAKER else 8]
+        total = (
+            args.held_per_person
+            if held
+            else args.per_person * (4 if person == SINGLE_SPEAKER else 1)
+        )
+        clips = sorted(clips, key=lambda row: name_hash(row["stem"]))[
+            : 60 if person == SINGLE_SPEAKER else 8
+        ]
         people.append(person)
         for row in clips:
             random = np.random.default_rng([args.seed, name_hash(row["stem"]) % 2**32])
@@ -132,13 +173,29 @@ def main() -> None:
             for spec in specs:
                 count = max(1, round(total / len(clips)))
                 for source, target in pick_pairs(motion, usable, count, spec, random):
-                    pair = make_pair(spec, frames, mesh, motion["neutral"], gaze, basis, source, target)
-                    store[spec.name, held].append((*pair, len(people) - 1, row["tier"] == "research"))
+                    pair = make_pair(
+                        spec, frames, mesh, motion["neutral"], gaze, basis, source, target
+                    )
+                    store[spec.name, held].append(
+                        (*pair, len(people) - 1, row["tier"] == "research")
+                    )
         log.info("%s: %s", person, {key: len(value) for key, value in store.items()})
-    names = ("skin", "inside", "hole", "truth", "source", "source_hole", "region", "person", "research")
+    names = (
+        "skin",
+        "inside",
+        "hole",
+        "truth",
+        "source",
+        "source_hole",
+        "region",
+        "person",
+        "research",
+    )
     for (kind, held), pairs in store.items():
         arrays = {name: np.array([pair[i] for pair in pairs]) for i, name in enumerate(names)}
-        np.savez(out / f"{kind}_{'held' if held else 'train'}.npz", people=np.array(people), **arrays)
+        np.savez(
+            out / f"{kind}_{'held' if held else 'train'}.npz", people=np.array(people), **arrays
+        )
 
 
 if __name__ == "__main__":

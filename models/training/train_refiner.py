@@ -12,6 +12,7 @@ Launch (1 core; 60 minutes for 8,000 steps)::
 from __future__ import annotations
 
 import argparse
+import itertools
 import logging
 import time
 from pathlib import Path
@@ -36,11 +37,13 @@ class Discriminator(nn.Module):
         norm = nn.utils.parametrizations.spectral_norm
         sizes = (4, 40, 80, 160)
         self.layers = nn.ModuleList(
-            norm(nn.Conv2d(a, b, 4, stride=2, padding=1)) for a, b in zip(sizes, sizes[1:], strict=False)
+            norm(nn.Conv2d(a, b, 4, stride=2, padding=1)) for a, b in itertools.pairwise(sizes)
         )
         self.head = norm(nn.Conv2d(sizes[-1], 1, 3, padding=1))
 
-    def forward(self, picture: torch.Tensor, hole: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    def forward(
+        self, picture: torch.Tensor, hole: torch.Tensor
+    ) -> tuple[torch.Tensor, list[torch.Tensor]]:
         x, features = torch.cat([picture, hole], 1), []
         for layer in self.layers:
             x = F.leaky_relu(layer(x), 0.2)
@@ -66,7 +69,9 @@ class Pairs:
     def batch(self, indices: np.ndarray) -> dict[str, torch.Tensor]:
         out = {}
         for name in IMAGES:
-            out[name] = torch.from_numpy(self.arrays[name][indices]).permute(0, 3, 1, 2).float() / 127.5 - 1
+            out[name] = (
+                torch.from_numpy(self.arrays[name][indices]).permute(0, 3, 1, 2).float() / 127.5 - 1
+            )
         for name in MASKS:
             out[name] = torch.from_numpy(self.arrays[name][indices])[:, None].float() / 255
         return out
@@ -75,9 +80,16 @@ class Pairs:
 def augment(batch: dict[str, torch.Tensor], random: np.random.Generator) -> dict[str, torch.Tensor]:
     """New people by colour and light, sharpness and mirroring; the same change for all pictures of a pair."""
     size = len(batch["skin"])
-    draw = lambda low, high, *shape: torch.from_numpy(random.uniform(low, high, (size, *shape))).float()  # noqa: E731
+
+    def draw(low: float, high: float, *shape: int) -> torch.Tensor:
+        return torch.from_numpy(random.uniform(low, high, (size, *shape))).float()
+
     grey_share = draw(-0.4, 0.6, 1, 1, 1) * torch.from_numpy(random.random((size, 1, 1, 1)) < 0.6)
-    gain, tint, gamma = draw(0.6, 1.25, 1, 1, 1), draw(0.85, 1.15, 3, 1, 1), torch.exp(draw(-0.45, 0.45, 1, 1, 1))
+    gain, tint, gamma = (
+        draw(0.6, 1.25, 1, 1, 1),
+        draw(0.85, 1.15, 3, 1, 1),
+        torch.exp(draw(-0.45, 0.45, 1, 1, 1)),
+    )
     soft = torch.from_numpy(random.random((size, 1, 1, 1)) < 0.25).float()
     for name in IMAGES:
         picture = (batch[name] + 1) / 2
@@ -101,18 +113,25 @@ def inputs(batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, ...]:
 
 @torch.no_grad()
 def evaluate(network: Refiner, pairs: Pairs) -> dict[str, float]:
-    """Held-out L1 in the region (pixels in [-1, 1]) of warp only and refined, and gradient energy against the truth's."""
+    """Held-out L1 in the region (pixels in [-1, 1]), warp only and refined; gradient energy against the truth's."""
     network.eval()
     totals: dict[str, list[np.ndarray]] = {"warp": [], "refined": [], "sharp": []}
     for start in range(0, len(pairs), 32):
         batch = pairs.batch(np.arange(start, min(start + 32, len(pairs))))
-        refined = compose(batch["skin"], batch["inside"], batch["hole"], network(*inputs(batch))).clamp(-1, 1)
+        refined = compose(
+            batch["skin"], batch["inside"], batch["hole"], network(*inputs(batch))
+        ).clamp(-1, 1)
         warp = (1 - batch["hole"]) * batch["skin"] + batch["hole"] * batch["inside"]
         region = batch["region"]
         weight = region.sum((1, 2, 3)) * 3 + 1e-6
         for name, picture in (("warp", warp), ("refined", refined)):
-            totals[name].append((((picture - batch["truth"]).abs() * region).sum((1, 2, 3)) / weight).numpy())
-        energy = [sum(g.abs().mean((1, 2, 3)) for g in gradients(p * region)) for p in (refined, batch["truth"])]
+            totals[name].append(
+                (((picture - batch["truth"]).abs() * region).sum((1, 2, 3)) / weight).numpy()
+            )
+        energy = [
+            sum(g.abs().mean((1, 2, 3)) for g in gradients(p * region))
+            for p in (refined, batch["truth"])
+        ]
         totals["sharp"].append((energy[0] / energy[1].clamp(min=1e-6)).numpy())
     network.train()
     values = {name: np.concatenate(value) for name, value in totals.items()}
@@ -121,12 +140,16 @@ def evaluate(network: Refiner, pairs: Pairs) -> dict[str, float]:
     result["ratio"] = result["refined"] / result["warp"]
     for tier, mask in (("permissive", ~research), ("research", research)):
         if mask.any():
-            result[f"ratio_{tier}"] = float(values["refined"][mask].mean() / values["warp"][mask].mean())
+            result[f"ratio_{tier}"] = float(
+                values["refined"][mask].mean() / values["warp"][mask].mean()
+            )
     return result
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--kind", choices=("mouth", "eyes"), required=True)
     parser.add_argument("--work", type=Path, default=Path("data/train"))
     parser.add_argument("--checkpoint", type=Path, required=True)
@@ -154,8 +177,12 @@ def main() -> None:
     network = Refiner(config).to(args.device, memory_format=torch.channels_last)
     critic = Discriminator().to(args.device, memory_format=torch.channels_last)
     average = {name: value.clone() for name, value in network.state_dict().items()}
-    optimiser = torch.optim.AdamW(network.parameters(), args.lr, betas=(0.8, 0.99), weight_decay=1e-3)
-    critic_optimiser = torch.optim.AdamW(critic.parameters(), args.lr, betas=(0.5, 0.99), weight_decay=1e-3)
+    optimiser = torch.optim.AdamW(
+        network.parameters(), args.lr, betas=(0.8, 0.99), weight_decay=1e-3
+    )
+    critic_optimiser = torch.optim.AdamW(
+        critic.parameters(), args.lr, betas=(0.5, 0.99), weight_decay=1e-3
+    )
     step = 0
     if args.checkpoint.exists():
         state = torch.load(args.checkpoint, weights_only=True)
@@ -164,25 +191,46 @@ def main() -> None:
         optimiser.load_state_dict(state["optimiser"])
         critic_optimiser.load_state_dict(state["critic_optimiser"])
         average, step = state["average"], state["step"]
-    log.info("%d pairs, %d held out, %.2f M parameters, step %d", len(train), len(held),
-             sum(p.numel() for p in network.parameters()) / 1e6, step)
+    log.info(
+        "%d pairs, %d held out, %.2f M parameters, step %d",
+        len(train),
+        len(held),
+        sum(p.numel() for p in network.parameters()) / 1e6,
+        step,
+    )
 
     def save() -> dict[str, float]:
         partial = args.checkpoint.with_suffix(".tmp")
-        torch.save({"network": network.state_dict(), "critic": critic.state_dict(), "average": average, "step": step,
-                    "optimiser": optimiser.state_dict(), "critic_optimiser": critic_optimiser.state_dict()}, partial)
+        torch.save(
+            {
+                "network": network.state_dict(),
+                "critic": critic.state_dict(),
+                "average": average,
+                "step": step,
+                "optimiser": optimiser.state_dict(),
+                "critic_optimiser": critic_optimiser.state_dict(),
+            },
+            partial,
+        )
         partial.replace(args.checkpoint)
         smooth = Refiner(config)
         smooth.load_state_dict({k: v.cpu() for k, v in average.items()})
         result = evaluate(smooth, held)
         if args.export:
             half = {k: v.half() for k, v in average.items()}
-            save_bundle(args.export, half, network.metadata(), {
-                "data_tier": "permissive", "licence": "Apache-2.0",
-                "training_command": f"python models/training/train_refiner.py --kind {args.kind} --steps {args.steps} "
-                                    f"--seed {args.seed} --work data/train --checkpoint CHECKPOINT",
-                "steps": str(step), "held_out": ", ".join(f"{k} {v:.4f}" for k, v in result.items()),
-            })
+            save_bundle(
+                args.export,
+                half,
+                network.metadata(),
+                {
+                    "data_tier": "permissive",
+                    "licence": "Apache-2.0",
+                    "training_command": "python models/training/train_refiner.py "
+                    f"--kind {args.kind} --steps {args.steps} --seed {args.seed} --work data/train",
+                    "steps": str(step),
+                    "held_out": ", ".join(f"{k} {v:.4f}" for k, v in result.items()),
+                },
+            )
         return result
 
     # --- Loop --------------------------------------------------------------------------------------------------------
@@ -194,17 +242,25 @@ def main() -> None:
         batch = {k: v.to(args.device, memory_format=torch.channels_last) for k, v in batch.items()}
         hole, truth = batch["hole"], batch["truth"]
         adversarial = step >= args.adversarial_from
-        rate = args.lr * min(1, (step + 1) / 300) * (0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * step / args.steps)))
+        rate = (
+            args.lr
+            * min(1, (step + 1) / 300)
+            * (0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * step / args.steps)))
+        )
         for group in (*optimiser.param_groups, *critic_optimiser.param_groups):
             group["lr"] = rate
         with torch.autocast(args.device, torch.bfloat16):
             residuals = network(*inputs(batch))
-        fake = compose(batch["skin"], batch["inside"], hole, type(residuals)(*(r.float() for r in residuals)))
+        fake = compose(
+            batch["skin"], batch["inside"], hole, type(residuals)(*(r.float() for r in residuals))
+        )
         if adversarial:
             with torch.autocast(args.device, torch.bfloat16):
                 real_logits, _ = critic(truth, hole)
                 fake_logits, _ = critic(fake.detach(), hole)
-            critic_loss = F.relu(1 - real_logits.float()).mean() + F.relu(1 + fake_logits.float()).mean()
+            critic_loss = (
+                F.relu(1 - real_logits.float()).mean() + F.relu(1 + fake_logits.float()).mean()
+            )
             critic_optimiser.zero_grad(set_to_none=True)
             critic_loss.backward()
             critic_optimiser.step()
@@ -213,7 +269,12 @@ def main() -> None:
         l1 = ((fake - truth).abs() * weight).mean()
         sharp = sum(
             ((a - b).abs() * w).mean()
-            for a, b, w in zip(gradients(fake), gradients(truth), (weight[..., 1:], weight[..., 1:, :]), strict=True)
+            for a, b, w in zip(
+                gradients(fake),
+                gradients(truth),
+                (weight[..., 1:], weight[..., 1:, :]),
+                strict=True,
+            )
         )
         # The skin keeps the portrait's own grain: its residual is to be smooth, or small.
         calm = sum(g.abs().mean() for g in gradients(residuals.skin.float()))
@@ -224,8 +285,14 @@ def main() -> None:
                 with torch.no_grad():
                     _, wanted = critic(truth, hole)
             ramp = min(1.0, (step - args.adversarial_from) / 1000)
-            matching = sum((a.float() - b.float()).abs().mean() for a, b in zip(features, wanted, strict=True))
-            loss = loss - ramp * args.adversarial * logits.float().mean() + ramp * args.matching * 0.1 * matching
+            matching = sum(
+                (a.float() - b.float()).abs().mean() for a, b in zip(features, wanted, strict=True)
+            )
+            loss = (
+                loss
+                - ramp * args.adversarial * logits.float().mean()
+                + ramp * args.matching * 0.1 * matching
+            )
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(network.parameters(), 1.0)
@@ -237,8 +304,12 @@ def main() -> None:
                 average[name].lerp_(value, 1 - decay)
         sums["l1"] = sums.get("l1", 0.0) + l1.item()
         if step % 100 == 0:
-            log.info("step %d %s %.2f s/step", step, {k: round(v / 100, 4) for k, v in sums.items()},
-                     (time.time() - started) / 100)
+            log.info(
+                "step %d %s %.2f s/step",
+                step,
+                {k: round(v / 100, 4) for k, v in sums.items()},
+                (time.time() - started) / 100,
+            )
             started, sums = time.time(), {}
         if step % 500 == 0 or step == args.steps:
             log.info("step %d held out: %s", step, {k: round(v, 4) for k, v in save().items()})

@@ -27,7 +27,9 @@ def test_signs_of_rotation():
     nose = np.array([0, 0, -1], np.float32)
     right = np.array([1, 0, 0], np.float32)
     assert (rotation_matrix(np.array([0.2, 0, 0])) @ nose)[1] > 0.1, "a nod carries the nose down"
-    assert (rotation_matrix(np.array([0, 0.2, 0])) @ nose)[0] > 0.1, "positive yaw carries the nose right"
+    assert (rotation_matrix(np.array([0, 0.2, 0])) @ nose)[0] > 0.1, (
+        "positive yaw carries the nose right"
+    )
     assert (rotation_matrix(np.array([0, 0, 0.2])) @ right)[1] > 0.1, "positive roll is clockwise"
 
 

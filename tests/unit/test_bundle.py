@@ -20,7 +20,12 @@ SHIPPED = list_bundles()
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    save_bundle(tmp_path / "toy.safetensors", {"a": torch.arange(4.0)}, {"size": 4}, {"licence": "Apache-2.0"})
+    save_bundle(
+        tmp_path / "toy.safetensors",
+        {"a": torch.arange(4.0)},
+        {"size": 4},
+        {"licence": "Apache-2.0"},
+    )
     monkeypatch.setenv(WEIGHTS_VARIABLE, str(tmp_path))
     return tmp_path
 
@@ -30,7 +35,10 @@ def test_round_trip(folder):
     assert bundle.config == {"size": 4}
     assert bundle.metadata["licence"] == "Apache-2.0"
     assert torch.equal(bundle.tensors["a"], torch.arange(4.0))
-    assert verify_bundle("toy").sha256 == json.loads((folder / SUMS_NAME).read_text())["toy.safetensors"]
+    assert (
+        verify_bundle("toy").sha256
+        == json.loads((folder / SUMS_NAME).read_text())["toy.safetensors"]
+    )
 
 
 def test_one_changed_byte_is_found(folder):

@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 from talkhead_models.motion import MOTION_SIZE, FaceMotion
 from talkhead_models.resample import frame_positions, interpolate, resample_stream
 
-RATES = [Fraction(24), Fraction(25), Fraction(30000, 1001), Fraction(30), Fraction(50), Fraction(60)]
+RATES = [
+    Fraction(24),
+    Fraction(25),
+    Fraction(30000, 1001),
+    Fraction(30),
+    Fraction(50),
+    Fraction(60),
+]
 
 
 def ramp(frames: int) -> np.ndarray:
@@ -27,11 +34,17 @@ def cut(array: np.ndarray, sizes: list[int]) -> list[FaceMotion]:
 
 
 @settings(deadline=None, max_examples=60)
-@given(st.sampled_from(RATES), st.integers(5, 90), st.lists(st.integers(1, 32), min_size=1, max_size=6))
+@given(
+    st.sampled_from(RATES), st.integers(5, 90), st.lists(st.integers(1, 32), min_size=1, max_size=6)
+)
 def test_chunks_do_not_matter(fps, frames, sizes):
-    array = np.cumsum(np.random.default_rng(frames).normal(size=(frames, MOTION_SIZE)), 0).astype(np.float32)
+    array = np.cumsum(np.random.default_rng(frames).normal(size=(frames, MOTION_SIZE)), 0).astype(
+        np.float32
+    )
     count = max(1, round(frames * fps / 25))
-    whole = np.concatenate([m.to_array() for m in resample_stream(cut(array, [frames]), fps, count)])
+    whole = np.concatenate(
+        [m.to_array() for m in resample_stream(cut(array, [frames]), fps, count)]
+    )
     parts = np.concatenate([m.to_array() for m in resample_stream(cut(array, sizes), fps, count)])
     assert len(whole) == count
     np.testing.assert_allclose(parts, whole, atol=1e-4)
@@ -40,7 +53,9 @@ def test_chunks_do_not_matter(fps, frames, sizes):
 @pytest.mark.parametrize("fps", RATES)
 def test_time_is_kept(fps):
     count = int(80 * fps / 25)
-    out = np.concatenate([m.to_array() for m in resample_stream(cut(ramp(80), [80]), fps, count)])[:, 0]
+    out = np.concatenate([m.to_array() for m in resample_stream(cut(ramp(80), [80]), fps, count)])[
+        :, 0
+    ]
     expected = frame_positions(0, count, fps, Fraction(25))
     inner = (expected > 1) & (expected < 78)
     np.testing.assert_allclose(out[inner], expected[inner], atol=1e-3)

@@ -58,7 +58,9 @@ def test_drawing_order_decides():
 
 
 def test_triangles_outside_are_skipped():
-    far = np.array([[[500, 500], [510, 500], [500, 510]], [[-9, -9], [-5, -9], [-9, -5]]], np.float32)
+    far = np.array(
+        [[[500, 500], [510, 500], [500, 510]], [[-9, -9], [-5, -9], [-9, -5]]], np.float32
+    )
     assert (raster_ids(far, (20, 20)) == -1).all()
 
 
@@ -67,7 +69,8 @@ def test_triangles_outside_are_skipped():
 def test_coverage_sums_to_the_area(x, y, width, height):
     box = np.array([[x, y], [x + width, y], [x + width, y + height], [x, y + height]], np.float32)
     share = coverage(box, (40, 40))
-    assert share.min() >= 0 and share.max() <= 1
+    assert share.min() >= 0
+    assert share.max() <= 1
     # cv2 draws a polygon's border too: half a sub-pixel around.
     assert share.sum() == pytest.approx(width * height, rel=0.08)
 
@@ -84,4 +87,5 @@ def test_similarity_is_exact_on_its_points(points):
 @given(hnp.arrays(np.float32, (4, 2), elements=st.floats(-200, 300, width=32)), st.floats(0, 30))
 def test_box_stays_in_the_picture(points, margin):
     x0, y0, x1, y1 = box_of(points, margin, (100, 80))
-    assert 0 <= x0 < x1 <= 100 and 0 <= y0 < y1 <= 80
+    assert 0 <= x0 < x1 <= 100
+    assert 0 <= y0 < y1 <= 80
