@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import copy
 import logging
+import math
 import sys
 import time
 from itertools import pairwise
@@ -25,6 +26,10 @@ import torch
 from generator_data import Batch, conditions_of, draw, load_autoencoder
 from generator_parts import fit_parts
 from motion_data import Clip, WindowSampler, load_clips
+from torch import Tensor
+from train_autoencoder import lip_matrix
+from train_teacher import blur_past, follow
+
 from talkhead_models.autoencoder import MotionAutoencoder
 from talkhead_models.basis import FaceBasis
 from talkhead_models.bundle import save_bundle
@@ -32,9 +37,6 @@ from talkhead_models.denoiser import Conditions, Denoiser, DenoiserConfig
 from talkhead_models.generator import MotionGenerator, bundle_contents
 from talkhead_models.motion import EXPRESSION_SIZE as K
 from talkhead_models.sampling import sample, schedule, step_to, student_predict, target_for_step
-from torch import Tensor
-from train_autoencoder import lip_matrix
-from train_teacher import blur_past, follow
 
 log = logging.getLogger("distil_student")
 
@@ -233,7 +235,7 @@ def main() -> None:
             group["lr"] = (
                 args.rate
                 * warm
-                * max(0.03, 0.5 + 0.5 * np.cos(np.pi * elapsed / (args.minutes * 60)))
+                * max(0.03, 0.5 + 0.5 * math.cos(math.pi * elapsed / (args.minutes * 60)))
             )
         batch = draw(sampler, autoencoder, config, args.batch, chunks=3)
         loss, lip = student_loss((student, average, teacher, autoencoder), batch, lips, rng)

@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from motion_data import Clip, load_clips, style_of
 from splits import SINGLE_SPEAKER
+
 from talkhead_models.basis import NECK_PIVOT, FaceBasis, rotation_matrix
 from talkhead_models.generator import GenerateOptions, MotionGenerator, load_motion_generator
 from talkhead_models.motion import EXPRESSION_SIZE as K

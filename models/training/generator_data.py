@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from motion_data import WindowSampler
+from torch import Tensor
+
 from talkhead_models.autoencoder import AutoencoderConfig, MotionAutoencoder
 from talkhead_models.denoiser import FEATURES_PER_STEP, NUM_VISEMES, Conditions, DenoiserConfig
 from talkhead_models.motion import MOTION_SIZE
 from talkhead_models.streaming import speech_windows
-from torch import Tensor
 
 
 def load_autoencoder(path: Path) -> MotionAutoencoder:

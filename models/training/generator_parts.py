@@ -8,6 +8,7 @@ import logging
 import numpy as np
 from motion_data import Clip
 from splits import SINGLE_SPEAKER
+
 from talkhead_models import topology as topo
 from talkhead_models.articulation import Articulation, fit_moves
 from talkhead_models.basis import FaceBasis
@@ -49,47 +50,68 @@ def runs_of(mask: np.ndarray) -> list[tuple[int, int]]:
     return [(int(a), int(b - a)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
-def fit_events(clips: list[Clip]) -> EventConfig:
-    """Blink and gaze rates of people other than the single speaker; blink shape of everybody."""
-    gaps, lengths, closed = [], [], []
+def fit_blinks(clips: list[Clip]) -> dict[str, float]:
+    """Rate of blinks of people other than the single speaker; width of everybody's full blinks."""
+    widths, count, seconds, waits = [], 0, 0.0, []
     for clip in clips:
-        lids = clip.motion[:, K : K + 2].min(1)
-        # Half-closed for long, or a median far from open: the tracker's reference is off, not
-        # blinks.
-        if np.median(lids) > 0.2:
+        lids = clip.motion[:, K : K + 2].mean(1)
+        # Half-closed for long: the reference is off or the person looks down, these are not blinks.
+        if np.median(lids) > 0.2 or (lids > 0.5).mean() > 0.25:
             continue
-        blinks = [(start, n) for start, n in runs_of(lids > 0.5) if 2 <= n <= 12]
-        lengths += [n for _, n in blinks]
-        closed += [int((lids[start : start + n] > 0.9).sum()) for start, n in blinks]
-        starts = [start for start, _ in blinks]
+        runs = [
+            (start, n) for start, n in runs_of(lids > 0.5) if lids[start : start + n].max() > 0.8
+        ]
+        widths += [n for _, n in runs if n <= 12]
         if clip.person != SINGLE_SPEAKER:
-            gaps += list(np.diff(starts))
-    seconds = np.array(gaps, np.float64) / MOTION_FPS
-    seconds = seconds[(seconds > 0.6) & (seconds < 12)]
-    half = float(np.median(lengths)) / MOTION_FPS
-    held = float(np.median(closed)) / MOTION_FPS
+            starts = np.array([start for start, _ in runs])
+            # Two within a third of a second are one blink that the tracker saw twice.
+            starts = starts[np.diff(starts, prepend=-100) > 8] if len(starts) else starts
+            count, seconds = count + len(starts), seconds + clip.num_frames / MOTION_FPS
+            waits += list(np.diff(starts) / MOTION_FPS)
+    spread = float(np.clip(np.log(waits).std(), 0.3, 0.6))
+    width = float(np.mean(widths)) / MOTION_FPS
+    log.info("%d blinks in %.0f s, %.3f s wide at half their height", count, seconds, width)
+    # Between 12 and 25 a minute, whatever the few clips say.
+    mean_wait = float(np.clip(seconds / max(count, 1), 2.4, 5.0))
+    # A blink opens about twice as slowly as it closes; width = closing / 2 + closed + opening / 2.
+    sloping = max(width - 1 / MOTION_FPS, 0.1)
+    return {
+        "blink_seconds": mean_wait / float(np.exp(spread**2 / 2)),
+        "blink_spread": spread,
+        "closing_seconds": 2 * sloping / 3,
+        "closed_seconds": 1 / MOTION_FPS,
+        "opening_seconds": 4 * sloping / 3,
+    }
+
+
+def fit_gaze(clips: list[Clip]) -> dict[str, float]:
+    """How far the eyes of people who speak to the camera wander, and how they follow the head."""
     gaze, turn = [], []
     for clip in clips:
-        if clip.person == SINGLE_SPEAKER or clip.motion[:, K + 2].std() > 0.035:
-            continue  # eyes that wander far are not those of somebody who speaks to the camera
-        gaze.append(clip.motion[:, K + 2 : K + 4] - clip.motion[:, K + 2 : K + 4].mean(0))
-        turn.append(clip.motion[:, K + 4 : K + 6] - clip.motion[:, K + 4 : K + 6].mean(0))
+        eyes = clip.motion[:, K + 2 : K + 4]
+        if clip.person == SINGLE_SPEAKER or eyes[:, 0].std() > 0.035:
+            continue
+        opened = clip.motion[:, K : K + 2].max(1) < 0.3
+        if opened.sum() < 25:
+            continue
+        gaze.append(eyes[opened] - eyes[opened].mean(0))
+        turn.append(clip.motion[opened, K + 4 : K + 6] - clip.motion[opened, K + 4 : K + 6].mean(0))
     eyes, head = np.concatenate(gaze), np.concatenate(turn)
     follow = -float((eyes[:, 0] * head[:, 1]).sum() / (head[:, 1] ** 2).sum())
     rest = eyes[:, 0] + follow * head[:, 1]
-    config = EventConfig(
-        blink_seconds=float(np.clip(np.median(seconds), 2.2, 4.5)),
-        blink_spread=float(np.clip(np.log(seconds).std(), 0.3, 0.7)),
-        closing_seconds=0.4 * half,
-        closed_seconds=max(held, 1 / MOTION_FPS),
-        opening_seconds=0.8 * half,
-        gaze_x=float(np.clip(rest.std(), 0.008, 0.025)),
-        gaze_y=float(np.clip(eyes[:, 1].std(), 0.004, 0.012)),
-        gaze_follow=float(np.clip(follow, 0.0, 0.4)),
-    )
-    log.info(
-        "%d blink intervals, half-width %.3f s, held %.3f s: %s", len(seconds), half, held, config
-    )
+    # Median deviations: what the tracker loses during a blink must not count.
+    deviation = [1.48 * float(np.median(np.abs(values))) for values in (rest, eyes[:, 1])]
+    return {
+        "gaze_x": float(np.clip(1.5 * deviation[0], 0.008, 0.025)),
+        "gaze_y": float(np.clip(deviation[1], 0.004, 0.012)),
+        "gaze_follow": float(np.clip(follow, 0.0, 0.4)),
+    }
+
+
+def fit_events(clips: list[Clip]) -> EventConfig:
+    """Blinks and gaze."""
+    config = EventConfig(**fit_blinks(clips), **fit_gaze(clips))
+    log.info("%s", config)
     return config
 
 

@@ -147,7 +147,9 @@ def load_clips(
             if usable_speech(row)
             else None
         )
-        rests = [bool(basis.lip_gap(part[:, :K]).max() < 0.02) for part in (motion[:2], motion[-2:])]
+        rests = [
+            bool(basis.lip_gap(part[:, :K]).max() < 0.02) for part in (motion[:2], motion[-2:])
+        ]
         clips.append(Clip(name, row["person"], motion, features, style_of(motion, basis), *rests))
     return clips
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import math
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -21,12 +22,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from motion_data import Clip, WindowSampler, load_clips
+from torch import Tensor
+
 from talkhead_models import topology as topo
 from talkhead_models.autoencoder import AutoencoderConfig, MotionAutoencoder
 from talkhead_models.basis import FaceBasis
 from talkhead_models.motion import EXPRESSION_SIZE as K
 from talkhead_models.motion import MOTION_SIZE
-from torch import Tensor
 
 log = logging.getLogger("train_autoencoder")
 
@@ -177,7 +179,7 @@ def main() -> None:
             group["lr"] = (
                 args.rate
                 * warm
-                * max(0.02, 0.5 + 0.5 * np.cos(np.pi * elapsed / (args.minutes * 60)))
+                * max(0.02, 0.5 + 0.5 * math.cos(math.pi * elapsed / (args.minutes * 60)))
             )
         motion = torch.from_numpy(sampler.batch(args.batch, frames, 8).motion)
         latents = model.encode_raw(motion)

@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import copy
 import logging
+import math
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -24,6 +25,9 @@ import numpy as np
 import torch
 from generator_data import Batch, conditions_of, draw, load_autoencoder
 from motion_data import WindowSampler, load_clips
+from torch import Tensor
+from train_autoencoder import lip_matrix
+
 from talkhead_models.autoencoder import MotionAutoencoder
 from talkhead_models.basis import FaceBasis
 from talkhead_models.denoiser import Denoiser, DenoiserConfig
@@ -35,8 +39,6 @@ from talkhead_models.sampling import (
     signal,
     training_target,
 )
-from torch import Tensor
-from train_autoencoder import lip_matrix
 
 log = logging.getLogger("train_teacher")
 
@@ -195,7 +197,7 @@ def main() -> None:
             group["lr"] = (
                 args.rate
                 * warm
-                * max(0.03, 0.5 + 0.5 * np.cos(np.pi * elapsed / (args.minutes * 60)))
+                * max(0.03, 0.5 + 0.5 * math.cos(math.pi * elapsed / (args.minutes * 60)))
             )
         batch = draw(sampler, autoencoder, config, args.batch)
         loss, lip = teacher_loss(model, autoencoder, batch, lips, torch.default_generator)

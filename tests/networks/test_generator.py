@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
 from talkhead_models.articulation import MARGIN, Articulation
 from talkhead_models.autoencoder import AutoencoderConfig, MotionAutoencoder
 from talkhead_models.bundle import BundleError, load_bundle, save_bundle

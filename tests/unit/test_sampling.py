@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+
 from talkhead_models.denoiser import DenoiserConfig
 from talkhead_models.sampling import (
     FIRST_TIME,
