@@ -12,7 +12,10 @@ from typing import Annotated
 import typer
 
 from talkhead_cli import __version__
+from talkhead_cli.commands import models, presets
 from talkhead_cli.commands.common import Session
+from talkhead_cli.commands.doctor import doctor
+from talkhead_cli.commands.probe import probe
 from talkhead_cli.commands.render import render
 from talkhead_cli.console import debugging, write_json, write_message, write_result
 from talkhead_cli.errors import EXIT_BUG, EXIT_DONE, EXIT_INTERRUPTED, TalkheadError
@@ -46,6 +49,10 @@ def talkhead(
 
 
 app.command()(render)
+app.command()(probe)
+app.add_typer(presets.app, name="presets")
+app.add_typer(models.app, name="models")
+app.command()(doctor)
 
 
 def main() -> None:

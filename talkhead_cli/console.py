@@ -12,7 +12,7 @@ import os
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
@@ -52,6 +52,26 @@ def write_result(text: str) -> None:
 def write_json(value: object) -> None:
     """One JSON object on one line of standard output."""
     write_result(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table on standard output; columns without any heading get no heading line."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(
+        title=title or None, box=box.SIMPLE_HEAD, title_justify="left", show_header=any(columns)
+    )
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))  # as text: paths may look like markup
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=200)  # no wrapping in logs and pipes
+    console.print(table)
 
 
 def write_message(text: str) -> None:

@@ -333,7 +333,9 @@ class VideoWriter:
         mended = temporary_beside(path)
         try:
             arguments = self._mend_arguments(ffmpeg, path, mended)
-            result = subprocess.run(arguments, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+            result = subprocess.run(
+                arguments, stdin=subprocess.DEVNULL, capture_output=True, check=False
+            )
             if result.returncode != 0:
                 last = result.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
                 raise MediaError(f"{self.path}: the audio could not be encoded ({''.join(last)})")

@@ -182,6 +182,11 @@ def load_preset(name_or_path: str) -> dict[str, Any]:
     return values
 
 
+def to_yaml(settings: RenderSettings) -> str:
+    """Settings as a preset file, every key written out; it can be read back."""
+    return yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
 def preset_path(name_or_path: str) -> Path:
     """The file of a preset: a path where it looks like one, else a built-in name.
 
