@@ -1,0 +1,163 @@
+"""Frames a second by stage, end to end, and as a share of ffmpeg's encode-only speed of the same frames.
+
+Renders a portrait (default: scikit-image's astronaut, 512x512) with speech repeated to a given length. Every stage is
+timed alone on the same data, then the whole is timed as `talkhead render` runs it (stages overlap with ffmpeg).
+
+Launch::
+
+    python benchmarks/speed.py
+    python benchmarks/speed.py --portrait PICTURE --speech AUDIO --seconds 20 --size 1080
+    python benchmarks/speed.py --memory 20 300
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from PIL import Image
+
+ROOT = Path(__file__).parent.parent
+
+
+def make_inputs(args: argparse.Namespace, folder: Path) -> tuple[Path, Path]:
+    """The portrait and the speech, repeated to the length asked for."""
+    portrait = args.portrait
+    if portrait is None:
+        from skimage.data import astronaut
+
+        portrait = folder / "portrait.png"
+        Image.fromarray(astronaut()).save(portrait)
+    samples, rate = soundfile.read(args.speech, dtype="float32")
+    count = round(args.seconds * rate)
+    repeated = np.resize(samples, (count, *samples.shape[1:]))
+    speech = folder / "speech.wav"
+    soundfile.write(speech, repeated, rate)
+    return portrait, speech
+
+
+def stage_table(args: argparse.Namespace, folder: Path) -> None:
+    """Each stage alone."""
+    started = time.perf_counter()
+    from talkhead_cli.audio import extract_features
+    from talkhead_cli.face import load_portrait
+    from talkhead_cli.media import VideoWriter
+    from talkhead_cli.pipeline import TalkingHeadPipeline
+    from talkhead_cli.render import OutputOptions, render_file
+    from talkhead_cli.settings import resolve_settings
+    from talkhead_models.renderer import FaceRenderer
+    from talkhead_models.speech import load_speech_encoder
+
+    rows: list[tuple[str, float]] = [("imports", time.perf_counter() - started)]
+
+    def timed(name: str, function, *values, **options):
+        start = time.perf_counter()
+        result = function(*values, **options)
+        rows.append((name, time.perf_counter() - start))
+        return result
+
+    portrait_path, speech = make_inputs(args, folder)
+    settings = resolve_settings(None, {"device": args.device, "size": args.size})
+    pipeline = timed("load weights", TalkingHeadPipeline, settings)
+    encoder = timed("load speech encoder", load_speech_encoder, device=args.device)
+    portrait = timed("face", load_portrait, portrait_path, size=args.size)
+    features = timed("speech", extract_features, speech, encoder, 3600.0)
+    count = round(features.duration_seconds * 25)
+    motions = timed("generator", lambda: list(pipeline.motion(features, count)))
+    renderer = timed(
+        "prepare portrait",
+        FaceRenderer.create,
+        portrait.image,
+        portrait.mesh,
+        portrait.person_mask,
+        pipeline.basis,
+        pipeline.refiners,
+    )
+    kept: list[np.ndarray] = []
+
+    def draw() -> None:
+        for motion in motions:
+            for start in range(0, motion.num_frames, 16):
+                frames = renderer.render(motion[start : start + 16])
+                if sum(map(len, kept)) < 250:
+                    kept.append(frames)
+
+    timed("renderer", draw)
+    frames = np.concatenate(kept)
+    height, width = frames.shape[1:3]
+    start = time.perf_counter()
+    with VideoWriter(
+        folder / "encode.mp4", width, height, Fraction(25), crf=settings.crf
+    ) as writer:
+        for first in range(0, len(frames), 16):
+            writer.write(frames[first : first + 16])
+    encode = len(frames) / (time.perf_counter() - start)
+    result = timed(
+        "whole render, warm",
+        render_file,
+        settings,
+        portrait_path,
+        speech,
+        folder / "whole.mp4",
+        options=OutputOptions(overwrite=True),
+        pipeline=pipeline,
+    )
+    print(
+        f"{width}x{height}, {count} frames ({count / 25:.1f} s), device {args.device}, {os.cpu_count()} cores\n"
+    )
+    print(f"{'stage':22} {'seconds':>9} {'frames/s':>9}")
+    for name, seconds in rows:
+        rate = f"{count / seconds:9.1f}" if name in {"speech", "generator", "renderer"} else ""
+        print(f"{name:22} {seconds:9.2f} {rate}")
+    total = count / rows[-1][1]
+    print(
+        f"\nend to end {total:.1f} frames/s; ffmpeg encode only {encode:.1f} frames/s; share {total / encode:.2f}"
+    )
+    print(f"stages inside the whole render: {result.timings}")
+
+
+def memory_table(args: argparse.Namespace, folder: Path) -> None:
+    """Peak memory of whole renders of different lengths, each in a process of its own."""
+    for seconds in args.memory:
+        args.seconds = seconds
+        portrait, speech = make_inputs(args, folder)
+        command = [sys.executable, "-m", "talkhead_cli", "render", str(portrait), str(speech)]
+        command += ["-o", str(folder / f"{seconds}.mp4"), "--quiet", "--device", args.device]
+        started = time.perf_counter()
+        process = subprocess.Popen(command)
+        _, status, usage = os.wait4(process.pid, 0)
+        if status:
+            raise SystemExit(f"the render of {seconds} s failed")
+        print(
+            f"{seconds:5.0f} s of speech: peak {usage.ru_maxrss / 2**20:.2f} GiB, "
+            f"{time.perf_counter() - started:.1f} s, {seconds * 25 / (time.perf_counter() - started):.1f} frames/s cold"
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--portrait", type=Path)
+    parser.add_argument("--speech", type=Path, default=ROOT / "examples" / "speech.wav")
+    parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--size", type=int)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument(
+        "--memory", type=float, nargs="+", help="peak memory at these lengths instead"
+    )
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        (memory_table if args.memory else stage_table)(args, Path(folder))
+
+
+if __name__ == "__main__":
+    main()
