@@ -217,8 +217,6 @@ def transpose_upright(image: Image.Image, notes: list[str]) -> Image.Image:
         log.debug("EXIF of %s ignored: %s", image, error)
         notes.append("damaged EXIF block ignored")
         return image
-    if upright is None:
-        return image
     if orientation != 1:
         notes.append("turned upright by its EXIF orientation")
     return upright

@@ -16,7 +16,10 @@ Mask = NDArray[np.float32]
 HEAD_CROP = 3.5
 """Side of the second, closer look at the head, in face sizes."""
 GUIDE_SIDE = 1536
-"""The mask is refined on a picture of at most this size, then enlarged."""
+GUIDE_FACE = 256
+"""The mask is refined on a picture of at most this size, with a face of at most that width, then enlarged."""
+COLOUR_NOISE = 0.04
+MAX_EVIDENCE = 3.0
 
 
 def person_mask(
@@ -81,23 +84,93 @@ def blend_head(mask: Mask, image: Pixels, mesh: Mesh, graphs: MediapipeGraphs) -
 
 
 def refine_edges(image: Pixels, mask: Mask, mesh: Mesh) -> Mask:
-    """Let the edges of the mask follow those of the picture (guided filter)."""
+    """Let the edges of the mask follow those of the picture, hair above all.
+
+    Where the coarse mask is unsure, a pixel goes to the side whose colours nearby it has (Bayes' rule with the coarse
+    mask as prior); a guided filter then smooths the result without crossing edges.
+    """
     import cv2
 
     height, width = mask.shape
-    factor = min(1.0, GUIDE_SIDE / max(height, width))
-    size = (max(2, round(width * factor)), max(2, round(height * factor)))
-    guide = cv2.resize(image, size, interpolation=cv2.INTER_AREA) if factor < 1 else image
-    small = cv2.resize(mask, size, interpolation=cv2.INTER_AREA) if factor < 1 else mask
     x0, _, x1, _ = mesh_box(mesh)
-    radius = max(2, round((x1 - x0) * factor * 0.06))
-    refined = cv2.ximgproc.guidedFilter(
-        guide=guide.astype(np.float32) / 255.0, src=small, radius=radius, eps=1e-4
-    )
-    refined = np.clip((refined - 0.1) / 0.8, 0.0, 1.0)
+    factor = min(1.0, GUIDE_SIDE / max(height, width), GUIDE_FACE / (x1 - x0))
+    size = (max(2, round(width * factor)), max(2, round(height * factor)))
+    guide, coarse = image, mask
     if factor < 1:
-        refined = cv2.resize(refined, (width, height), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(refined, np.float32)
+        guide = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+        coarse = np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_AREA), np.float32)
+    colours = guide.astype(np.float32) / 255.0
+    unit = (x1 - x0) * factor
+    sharp = by_colour(colours, coarse, unit)
+    radius = max(1, round(unit * 0.02))
+    smooth = cv2.ximgproc.guidedFilter(guide=colours, src=sharp, radius=radius, eps=1e-3)
+    smooth = np.clip((np.asarray(smooth, np.float32) - 0.05) / 0.9, 0.0, 1.0)
+    smooth = without_islands(smooth, mesh[:, :2] * factor)
+    if factor < 1:
+        smooth = np.asarray(cv2.resize(smooth, (width, height), interpolation=cv2.INTER_LINEAR))
+    return smooth
+
+
+def without_islands(mask: Mask, points: NDArray[np.float32]) -> Mask:
+    """The mask without parts that do not hang together with the face, whose points (478, 2) are given."""
+    import cv2
+
+    number, labels = cv2.connectedComponents((mask > 0.3).astype(np.uint8), connectivity=8)
+    places = np.clip(np.round(points).astype(int), 0, (mask.shape[1] - 1, mask.shape[0] - 1))
+    kept = np.zeros(number, np.float32)
+    kept[np.unique(labels[places[:, 1], places[:, 0]])] = 1.0
+    kept[0] = 0.0
+    body = cv2.dilate(kept[labels], np.ones((3, 3), np.uint8), iterations=2)
+    return np.asarray(mask * body, np.float32)
+
+
+def by_colour(colours: NDArray[np.float32], coarse: Mask, unit: float) -> Mask:
+    """Decide by colour where a coarse mask is unsure, (H, W) float32.
+
+    Args:
+        colours: (H, W, 3) float32 in [0, 1].
+        coarse: (H, W) float32 in [0, 1].
+        unit: width of the face in pixels.
+    """
+    import cv2
+
+    margin = max(1, round(unit * 0.05))
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * margin + 1, 2 * margin + 1))
+    inner = cv2.erode((coarse > 0.9).astype(np.uint8), kernel)
+    outer = cv2.erode((coarse < 0.1).astype(np.uint8), kernel)
+    unsure = (inner + outer) == 0
+    person = log_likelihood(colours, np.asarray(inner, np.float32), unit)
+    behind = log_likelihood(colours, np.asarray(outer, np.float32), unit)
+    prior = np.clip(cv2.GaussianBlur(coarse, (0, 0), max(0.5, unit * 0.03)), 0.03, 0.97)
+    evidence = np.clip(person - behind, -MAX_EVIDENCE, MAX_EVIDENCE) + np.log(prior / (1 - prior))
+    return np.where(unsure, 1.0 / (1.0 + np.exp(-evidence)), coarse).astype(np.float32)
+
+
+def log_likelihood(colours: NDArray[np.float32], side: Mask, unit: float) -> Mask:
+    """How well each pixel's colour fits to those nearby that belong to one side, (H, W) float32."""
+    import cv2
+
+    # Statistics change slowly: they are taken on a small copy.
+    step = max(1.0, unit / 64)
+    size = tuple(max(2, round(length / step)) for length in colours.shape[1::-1])
+    small = cv2.resize(colours, size, interpolation=cv2.INTER_AREA)
+    weight = cv2.resize(side, size, interpolation=cv2.INTER_AREA)[..., None]
+    sigma = unit / step * 0.15
+
+    def nearby(values: NDArray[np.float32]) -> NDArray[np.float32]:
+        return cv2.GaussianBlur(values, (0, 0), sigma).reshape(*weight.shape[:2], -1)
+
+    total = nearby(weight) + 1e-4
+    overall = (small * weight).sum((0, 1)) / max(float(weight.sum()), 1e-3)
+    mean = (nearby(small * weight) + 1e-4 * overall) / total
+    variance = (nearby((small - mean) ** 2 * weight) + 1e-4 * 0.05) / total + COLOUR_NOISE**2
+    shape = (colours.shape[1], colours.shape[0])
+    mean, variance = (
+        cv2.resize(part, shape, interpolation=cv2.INTER_LINEAR) for part in (mean, variance)
+    )
+    return np.asarray(
+        -0.5 * ((colours - mean) ** 2 / variance + np.log(variance)).sum(-1), np.float32
+    )
 
 
 def face_area(shape: tuple[int, ...], mesh: Mesh) -> Mask:
@@ -113,7 +186,8 @@ def face_area(shape: tuple[int, ...], mesh: Mesh) -> Mask:
 def territory(shape: tuple[int, ...], mesh: Mesh, others: Sequence[Mesh]) -> Mask:
     """1 where a pixel is nearer to this face than to any other, (H, W) float32, soft at the border.
 
-    Distances are counted in sizes of each face. A body hangs below its head, so that distances down count for less than those to the side.
+    Distances are counted in sizes of each face. A body hangs below its head, so that distances down count for less than
+    those to the side.
     """
     height, width = shape[:2]
     rows = np.arange(height, dtype=np.float32)[:, None]
