@@ -1,0 +1,337 @@
+"""Speech in: any file ffmpeg decodes, as blocks of waveform and as speech features, in constant memory.
+
+The audio that is delivered with the video is never touched here; this is what the lips are made from.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+import numpy as np
+
+from talkhead_cli.errors import AudioError
+from talkhead_cli.media import PROTOCOLS, ffmpeg_path, file_url, run_captured
+from talkhead_cli.mel import HOP, LEFT, SAMPLE_RATE, WINDOW, Array, framed_log_mel, num_mel_frames
+from talkhead_cli.mel import log_mel as log_mel
+
+if TYPE_CHECKING:
+    from talkhead_models.speech import SpeechEncoder, SpeechFeatures
+
+log = logging.getLogger(__name__)
+
+MIN_SECONDS = 0.2
+BLOCK_SECONDS = 5
+SAMPLES_PER_FRAME = SAMPLE_RATE // 25
+CUT_OFF_SECONDS = 0.5
+"""A file that holds this much less than its header promises has been cut off."""
+
+LENGTH_TOLERANCE = 1.0
+"""Seconds over the limit that are let pass: headers and encoder padding round."""
+
+
+@dataclass(frozen=True)
+class AudioInfo:
+    """What a recording is like, from decoding all of it.
+
+    Attributes:
+        duration_seconds: decoded length of the first audio stream.
+        sample_rate: Hz.
+        channels: their number.
+        codec: ffmpeg's name of it.
+        loudness_dbfs: RMS of the parts that are not silence, in dB of full scale; -120 where all is silence.
+        peak_dbfs: largest sample.
+        silence_share: share of 20 ms steps more than 35 dB under the loud ones, or below -60 dBFS.
+        clipped_share: share of samples at full scale.
+        noise_dbfs: level of the quietest twentieth of the recording.
+    """
+
+    duration_seconds: float
+    sample_rate: int
+    channels: int
+    codec: str
+    loudness_dbfs: float = -120.0
+    peak_dbfs: float = -120.0
+    silence_share: float = 1.0
+    clipped_share: float = 0.0
+    noise_dbfs: float = -120.0
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a person should know before rendering, one sentence each."""
+        found = []
+        if self.silence_share > 0.999:
+            found.append("the recording is silent: the lips will rest")
+        elif self.silence_share > 0.7:
+            found.append(f"{self.silence_share:.0%} of the recording is silence")
+        if self.clipped_share > 0.001:
+            found.append(f"{self.clipped_share:.1%} of the samples are clipped")
+        if -120 < self.loudness_dbfs < -45:
+            found.append(f"the speech is very quiet ({self.loudness_dbfs:.0f} dBFS)")
+        if self.silence_share < 0.999 and self.loudness_dbfs - self.noise_dbfs < 10:
+            found.append("speech hardly stands out from the background: lip movements may be wrong")
+        if self.sample_rate < 16_000:
+            found.append(f"the sample rate of {self.sample_rate} Hz cuts off consonants")
+        return found
+
+
+@dataclass(frozen=True)
+class AudioStream:
+    """What ffmpeg says of a file's first audio stream; seconds are None where the header does not say."""
+
+    codec: str
+    sample_rate: int
+    channels: int
+    declared_seconds: float | None
+
+
+LAYOUTS = {"mono": 1, "stereo": 2, "2.1": 3, "3.0": 3, "4.0": 4, "quad": 4, "5.0": 5, "5.1": 6}
+LAYOUTS |= {"6.1": 7, "7.1": 8, "downmix": 2}
+
+
+def read_header(path: Path) -> AudioStream:
+    """The first audio stream of a file.
+
+    Raises:
+        AudioError: there is no such file, it is empty, or it has no audio.
+        MediaError: ffmpeg is missing.
+    """
+    check_file(path)
+    command = [ffmpeg_path(), "-hide_banner", "-nostdin", "-protocol_whitelist", PROTOCOLS]
+    text = run_captured([*command, "-i", file_url(path)])
+    audio = re.search(r"^\s+Stream #0:.*?: Audio: (\w+)(.*)$", text, re.MULTILINE)
+    rate = re.search(r", (\d+) Hz, ([^,\n]+)", audio.group(2)) if audio else None
+    if audio is None or rate is None:
+        if re.search(r"^\s+Stream #0:", text, re.MULTILINE):
+            raise AudioError(f"{path} has no sound that can be decoded: give a recording of speech")
+        raise AudioError(f"{path} is not a recording ffmpeg can decode: give a wav, mp3, m4a, ...")
+    layout = rate.group(2).strip().split("(")[0].strip()
+    counted = re.match(r"(\d+) channels", rate.group(2).strip())
+    channels = int(counted.group(1)) if counted else LAYOUTS.get(layout, 2)
+    duration = re.search(r"^  Duration: (\d+):(\d+):([\d.]+)", text, re.MULTILINE)
+    seconds = None
+    if duration and "Estimating duration" not in text:
+        hours, minutes, rest = duration.groups()
+        seconds = int(hours) * 3600 + int(minutes) * 60 + float(rest)
+    return AudioStream(audio.group(1), int(rate.group(1)), channels, seconds)
+
+
+def check_file(path: Path) -> None:
+    """Insist on a file with something in it.
+
+    Raises:
+        AudioError: it is missing, a folder, unreadable or empty.
+    """
+    try:
+        with path.open("rb") as file:
+            if not file.read(1):
+                raise AudioError(f"{path} is empty: give a recording of speech")
+    except OSError as error:
+        raise AudioError(f"{path} cannot be read ({error.strerror})") from error
+
+
+def decode_blocks(path: Path | str, max_seconds: float | None = None) -> Iterator[Array]:
+    """The first audio stream of a file, mixed to mono, at its native rate.
+
+    Args:
+        path: any file ffmpeg decodes.
+        max_seconds: longest that is accepted.
+
+    Yields:
+        (n,) float32, about five seconds each, free of NaN; nominally in [-1, 1].
+
+    Raises:
+        AudioError: the file is empty, not audio, damaged, cut off, shorter than 0.2 s, longer than `max_seconds`, or
+            holds no numbers at all.
+        MediaError: ffmpeg is missing.
+    """
+    path = Path(path)
+    yield from decode_stream(path, read_header(path), max_seconds)
+
+
+def decode_stream(path: Path, stream: AudioStream, max_seconds: float | None) -> Iterator[Array]:
+    """As `decode_blocks`, for a file whose header is known."""
+    command = [ffmpeg_path(), "-hide_banner", "-nostdin", "-v", "error", "-protocol_whitelist"]
+    command += [PROTOCOLS, "-i", file_url(path), "-map", "0:a:0", "-ac", "1"]
+    command += ["-ar", str(stream.sample_rate), "-f", "f32le", "-"]
+    total = broken = 0
+    limit = None if max_seconds is None else (max_seconds + LENGTH_TOLERANCE) * stream.sample_rate
+    with tempfile.TemporaryFile() as errors:
+        for block in run_decoder(command, BLOCK_SECONDS * stream.sample_rate, errors):
+            bad = ~np.isfinite(block)
+            total, broken = total + len(block), broken + int(bad.sum())
+            if limit is not None and total > limit:
+                raise AudioError(
+                    f"{path} is longer than the {max_seconds:.0f} seconds allowed; raise --max-seconds"
+                )
+            yield np.where(bad, np.float32(0), block)
+        errors.seek(0)
+        said = errors.read().decode("utf-8", "replace").strip().splitlines()
+    check_decoded(path, stream, total, said)
+    if broken and broken == total:
+        raise AudioError(f"{path} holds no valid samples, only NaN: export it again")
+    if broken:
+        log.warning("%s: %d samples are not numbers and were taken as silence", path, broken)
+
+
+def run_decoder(command: list[str], block_samples: int, errors: IO[bytes]) -> Iterator[Array]:
+    """Blocks of 32-bit floats from a process that writes them to its standard output; ended when no longer read."""
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors
+    ) as process:
+        assert process.stdout is not None
+        try:
+            while data := process.stdout.read(block_samples * 4):
+                yield np.frombuffer(data[: len(data) // 4 * 4], "<f4")
+        finally:
+            if process.poll() is None:
+                process.kill()
+
+
+def check_decoded(path: Path, stream: AudioStream, num_samples: int, said: list[str]) -> None:
+    """Insist that what was decoded is all there is.
+
+    Raises:
+        AudioError: nothing or too little came out, or much less than the header promised.
+    """
+    seconds = num_samples / stream.sample_rate
+    if num_samples == 0:
+        reason = f" ({said[-1]})" if said else ""
+        raise AudioError(f"{path} is damaged: no sound could be decoded{reason}")
+    if seconds < MIN_SECONDS:
+        raise AudioError(f"{path} lasts {seconds:.2f} seconds: at least {MIN_SECONDS} are needed")
+    declared = stream.declared_seconds
+    if declared is not None and said and seconds < declared - max(CUT_OFF_SECONDS, 0.02 * declared):
+        raise AudioError(
+            f"{path} is cut off or damaged: {seconds:.1f} of {declared:.1f} seconds can be decoded"
+        )
+
+
+def resample_blocks(blocks: Iterator[Array], rate: int) -> Iterator[Array]:
+    """Blocks at 16 kHz from blocks at another rate, with the same result whatever their sizes."""
+    if rate == SAMPLE_RATE:
+        yield from blocks
+        return
+    import soxr
+
+    stream = soxr.ResampleStream(rate, SAMPLE_RATE, 1, dtype="float32")
+    for block in blocks:
+        yield np.asarray(stream.resample_chunk(block), np.float32)
+    yield np.asarray(stream.resample_chunk(np.zeros(0, np.float32), last=True), np.float32)
+
+
+def mel_blocks(blocks: Iterator[Array]) -> Iterator[tuple[Array, bool]]:
+    """Log-mel of a stream of 16 kHz blocks, equal to `log_mel` of all of it.
+
+    Yields:
+        (n, 80) float32 mel frames, and whether they are the last.
+    """
+    tail = np.zeros(LEFT, np.float32)
+    samples = frames = 0
+    for block in blocks:
+        samples += len(block)
+        tail = np.concatenate([tail, block])
+        mel = framed_log_mel(tail)
+        frames += len(mel)
+        tail = tail[len(mel) * HOP :]
+        yield mel, False
+    missing = num_mel_frames(samples) - frames
+    padded = np.zeros(max(0, missing * HOP + WINDOW - HOP), np.float32)
+    kept = tail[: len(padded)]
+    padded[: len(kept)] = kept
+    yield framed_log_mel(padded)[:missing], True
+
+
+def features_of(blocks: Iterator[Array], encoder: SpeechEncoder) -> Iterator[Array]:
+    """Speech features of a stream of 16 kHz blocks: (n, 20) float32 at 50/s, settled 400 ms later."""
+    from talkhead_cli.loudness import FeatureStream, mel_energy
+    from talkhead_models.speech import encode_block, start_stream
+
+    state, stream = start_stream(), FeatureStream()
+    energies = np.zeros(0, np.float32)
+    odd = np.zeros((0, 80), np.float32)
+    for mel, final in mel_blocks(blocks):
+        visemes, prosody, state = encode_block(encoder, state, mel, final)
+        pairs = np.concatenate([odd, mel])
+        whole = len(pairs) // 2 * 2
+        energies, odd = np.concatenate([energies, mel_energy(pairs[:whole])]), pairs[whole:]
+        yield stream.push(visemes, prosody, energies[: len(visemes)])
+        energies = energies[len(visemes) :]
+    yield stream.finish()
+
+
+def extract_features(
+    path: Path | str, encoder: SpeechEncoder, max_seconds: float = 600.0
+) -> SpeechFeatures:
+    """Speech features of a recording; memory does not grow with its length but for the features themselves.
+
+    Args:
+        path: any file ffmpeg decodes.
+        encoder: from `talkhead_models.speech.load_speech_encoder`.
+        max_seconds: longest that is accepted.
+
+    Raises:
+        AudioError: see `decode_blocks`.
+        MediaError: ffmpeg is missing.
+    """
+    from talkhead_models.speech import SpeechFeatures
+
+    path = Path(path)
+    stream = read_header(path)
+    samples = 0
+
+    def counted() -> Iterator[Array]:
+        nonlocal samples
+        for block in decode_stream(path, stream, max_seconds):
+            samples += len(block)
+            yield block
+
+    blocks = resample_blocks(counted(), stream.sample_rate)
+    array = np.concatenate(list(features_of(blocks, encoder)))
+    return SpeechFeatures(array, samples / stream.sample_rate)
+
+
+def probe_audio(path: Path | str) -> AudioInfo:
+    """Decode a recording and say what it is like; for the pre-flight report and before a render.
+
+    Raises:
+        AudioError: see `decode_blocks`; the length is not limited here.
+        MediaError: ffmpeg is missing.
+    """
+    path = Path(path)
+    stream = read_header(path)
+    step = max(1, stream.sample_rate // 50)
+    powers: list[Array] = []
+    rest = np.zeros(0, np.float32)
+    samples = clipped = 0
+    peak = 0.0
+    for block in decode_stream(path, stream, None):
+        samples += len(block)
+        magnitude = np.abs(block)
+        peak = max(peak, float(magnitude.max(initial=0)))
+        clipped += int((magnitude >= 0.999).sum())
+        joined = np.concatenate([rest, block])
+        whole = len(joined) // step * step
+        powers.append(np.mean(joined[:whole].reshape(-1, step) ** 2, axis=1))
+        rest = joined[whole:]
+    levels = 10 * np.log10(np.maximum(np.concatenate(powers), 1e-12))
+    threshold = max(-60.0, float(np.percentile(levels, 95)) - 35.0)
+    loud = levels > threshold
+    speech = float(10 * np.log10(np.mean(10 ** (levels[loud] / 10)))) if loud.any() else -120.0
+    return AudioInfo(
+        duration_seconds=samples / stream.sample_rate,
+        sample_rate=stream.sample_rate,
+        channels=stream.channels,
+        codec=stream.codec,
+        loudness_dbfs=round(speech, 1),
+        peak_dbfs=round(20 * float(np.log10(max(peak, 1e-6))), 1),
+        silence_share=round(float(1 - loud.mean()), 3),
+        clipped_share=round(clipped / max(samples, 1), 5),
+        noise_dbfs=round(float(np.percentile(levels, 5)), 1),
+    )
