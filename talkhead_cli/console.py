@@ -215,6 +215,8 @@ class Reporter:
             f"{result.num_frames} frames of {result.width}x{result.height} at {float(result.fps):g} frames/s, "
             f"{result.duration_seconds:.2f} s of speech"
         )
+        if result.dry_run:
+            return self.note(f"ready: would make {made}")
         if result.output is None:
             return self.note(f"{made}; in {result.elapsed_seconds:.1f} s")
         self.note(

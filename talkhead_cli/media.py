@@ -1,6 +1,6 @@
-"""Everything ffmpeg does for the output: finding it, probing files, writing the video.
+"""Writing the video: frames and the original audio through one ffmpeg process into an MP4 file.
 
-ffmpeg-python builds the argument lists; the processes are subprocesses of ours. Their standard error goes to a temporary
+ffmpeg-python builds the argument list; the process is a subprocess of ours. Its standard error goes to a temporary
 file, since a pipe that nobody reads fills up and hangs the render.
 """
 
@@ -8,15 +8,10 @@ from __future__ import annotations
 
 import logging
 import os
-import re
-import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -25,12 +20,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from talkhead_cli.errors import InputError, MediaError
+from talkhead_cli.ffmpeg_binary import (
+    PROTOCOLS,
+    MediaInfo,
+    ffmpeg_path,
+    ffmpeg_version,
+    file_url,
+    list_encoders,
+    probe_media,
+    run_captured,
+)
 from talkhead_cli.paths import check_free, publish, temporary_beside
+
+__all__ = [
+    "ENCODERS",
+    "PROTOCOLS",
+    "STDOUT",
+    "MediaInfo",
+    "VideoWriter",
+    "ffmpeg_path",
+    "ffmpeg_version",
+    "file_url",
+    "list_encoders",
+    "probe_media",
+    "run_captured",
+]
 
 log = logging.getLogger(__name__)
 
-FFMPEG_VARIABLE = "TALKHEAD_FFMPEG"
-PROTOCOLS = "file,pipe,crypto,data"
 STDOUT = "-"
 
 ENCODERS = {"h264": "libx264", "hevc": "libx265", "av1": "libsvtav1"}
@@ -66,116 +83,6 @@ MAX_OVERHANG_SECONDS = 0.1
 Frames = NDArray[np.uint8]
 
 
-@lru_cache(maxsize=8)
-def ffmpeg_path(encoder: str | None = None) -> str:
-    """The ffmpeg to run: TALKHEAD_FFMPEG where set, else the system's, else the one imageio-ffmpeg carries.
-
-    Args:
-        encoder: what it must be able to encode with, such as libx264; a system build without it is passed over.
-
-    Raises:
-        MediaError: there is none.
-    """
-    chosen = os.environ.get(FFMPEG_VARIABLE)
-    if chosen:
-        found = shutil.which(chosen)
-        if found is None:
-            raise MediaError(
-                f"{FFMPEG_VARIABLE} names {chosen}, which cannot be run: correct or unset it"
-            )
-        return found
-    candidates = [path for path in (shutil.which("ffmpeg"), bundled_ffmpeg()) if path]
-    if not candidates:
-        raise MediaError("ffmpeg was not found: install it, or `pip install imageio-ffmpeg`")
-    for path in candidates:
-        if encoder is None or encoder in list_encoders(path):
-            return path
-    raise MediaError(
-        f"{candidates[0]} cannot encode with {encoder}: install another ffmpeg, or `pip install imageio-ffmpeg`"
-    )
-
-
-def bundled_ffmpeg() -> str | None:
-    """The binary in imageio-ffmpeg's wheel, None where it is not installed or has none for this system."""
-    try:
-        import imageio_ffmpeg
-
-        return str(imageio_ffmpeg.get_ffmpeg_exe())
-    except (ImportError, RuntimeError):
-        return None
-
-
-@lru_cache(maxsize=8)
-def list_encoders(ffmpeg: str) -> frozenset[str]:
-    """Names of the encoders an ffmpeg was built with; empty where it does not run."""
-    result = run_captured([ffmpeg, "-hide_banner", "-encoders"])
-    lines = result.splitlines()
-    return frozenset(parts[1] for parts in map(str.split, lines) if len(parts) > 1)
-
-
-def ffmpeg_version(ffmpeg: str) -> str:
-    """The version an ffmpeg reports, or "unknown"."""
-    found = re.search(r"ffmpeg version (\S+)", run_captured([ffmpeg, "-version"]))
-    return found.group(1) if found else "unknown"
-
-
-def run_captured(arguments: Sequence[str]) -> str:
-    """Both outputs of a short command as text; empty where it cannot be run."""
-    try:
-        result = subprocess.run(
-            arguments,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=60,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        log.debug("%s: %s", arguments[0], error)
-        return ""
-    return result.stdout.decode("utf-8", "replace")
-
-
-def file_url(path: str | Path) -> str:
-    """A path as ffmpeg takes it whatever it is called: leading dashes, colons and spaces included."""
-    return "file:" + os.path.abspath(path)  # noqa: PTH100 - symlinks and .. stay as they are
-
-
-@dataclass(frozen=True)
-class MediaInfo:
-    """What ffmpeg says of a file.
-
-    Attributes:
-        duration_seconds: of the container; None where unknown.
-        audio_codec: such as "aac"; None without an audio stream.
-        audio_rate: samples a second.
-        has_video: whether there is a moving or still picture.
-    """
-
-    duration_seconds: float | None
-    audio_codec: str | None
-    audio_rate: int | None
-    has_video: bool
-
-
-def probe_media(path: Path, ffmpeg: str | None = None) -> MediaInfo:
-    """Read a file's header. ffprobe is not needed: the wheel that brings ffmpeg does not have it."""
-    command = [ffmpeg or ffmpeg_path(), "-hide_banner", "-nostdin"]
-    text = run_captured([*command, "-protocol_whitelist", PROTOCOLS, "-i", file_url(path)])
-    duration = re.search(r"^  Duration: (\d+):(\d+):([\d.]+)", text, re.MULTILINE)
-    seconds = None
-    if duration:
-        hours, minutes, rest = duration.groups()
-        seconds = int(hours) * 3600 + int(minutes) * 60 + float(rest)
-    audio = re.search(r"^\s+Stream #0:.*?: Audio: (\w+)(?:.*?, (\d+) Hz)?", text, re.MULTILINE)
-    return MediaInfo(
-        seconds,
-        audio.group(1) if audio else None,
-        int(audio.group(2)) if audio and audio.group(2) else None,
-        re.search(r"^\s+Stream #0:.*?: Video:", text, re.MULTILINE) is not None,
-    )
-
-
 def audio_arguments(info: MediaInfo) -> dict[str, Any]:
     """How the delivered audio is stored: copied where MP4 can hold it, else AAC at its own rate and channels."""
     if info.audio_codec in COPIED_CODECS:
@@ -198,8 +105,8 @@ def aac_arguments(rate: int | None) -> dict[str, Any]:
 class VideoWriter:
     """Encodes RGB frames with the original audio into an MP4 file that appears by renaming when all went well.
 
-    A context manager. Leaving it normally finishes the file and puts it in place; leaving it by an exception ends ffmpeg
-    and removes every trace.
+    A context manager. Leaving it normally finishes the file and puts it in place; leaving it by an exception ends
+    ffmpeg and removes every trace.
 
     Args:
         path: the output, or "-" for fragmented MP4 on standard output.
@@ -217,7 +124,7 @@ class VideoWriter:
         MediaError: ffmpeg is missing or failed.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all by name, and each is a thing of its own
         self,
         path: Path | str,
         width: int,
@@ -286,7 +193,7 @@ class VideoWriter:
             )
         assert self._process is not None
         assert self._process.stdin is not None
-        view = memoryview(np.ascontiguousarray(frames)).cast("B")
+        view = np.ascontiguousarray(frames).data.cast("B")
         descriptor = self._process.stdin.fileno()
         try:
             while view:
@@ -357,7 +264,7 @@ class VideoWriter:
     def _start(self, ffmpeg: str) -> None:
         arguments = self._arguments(ffmpeg)
         log.debug("running %s", arguments)
-        self._errors = tempfile.TemporaryFile()
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed in _discard
         to_stdout = self._temporary is None
         try:
             # A session of its own: Ctrl-C in the terminal must reach us and not ffmpeg, which would finish the file.

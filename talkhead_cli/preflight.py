@@ -37,7 +37,7 @@ class Preflight:
         """Plain values for JSON."""
         values: dict[str, Any] = {"ready": self.ready, "portrait": self.portrait.to_dict()}
         if self.audio is not None:
-            values["audio"] = asdict(self.audio)
+            values["audio"] = {**asdict(self.audio), "warnings": self.audio.warnings}
         if self.audio_problem is not None:
             values["audio"] = {"problem": self.audio_problem}
         return values

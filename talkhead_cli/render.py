@@ -2,34 +2,36 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from fractions import Fraction
-from importlib import metadata
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from talkhead_cli import __version__
 from talkhead_cli.console import Event, OnEvent
+from talkhead_cli.devices import model_errors
 from talkhead_cli.errors import AudioError, InputError, UsageError
-from talkhead_cli.paths import check_free, check_output, private_folder, publish, temporary_beside
+from talkhead_cli.paths import check_free, check_output, private_folder
 from talkhead_cli.settings import RenderSettings, show_fps
+from talkhead_cli.sidecar import sidecar_path, versions, write_sidecar
 
 if TYPE_CHECKING:
     from talkhead_cli.audio import AudioInfo
     from talkhead_cli.face import Portrait
     from talkhead_cli.pipeline import TalkingHeadPipeline
+    from talkhead_models.speech import SpeechEncoder, SpeechFeatures
 
 STANDARD = "-"
 """In place of a path: standard input or output."""
 
+SPEECH_BUNDLE = "speech"
 PROGRESS_SECONDS = 0.2
-VERSIONED = ("torch", "numpy", "mediapipe", "opencv-python", "librosa")
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,7 @@ class RenderResult:
         duration_seconds: of the speech.
         elapsed_seconds: from start to end.
         timings: seconds by stage.
+        dry_run: nothing was written.
     """
 
     output: Path | None
@@ -72,6 +75,7 @@ class RenderResult:
     duration_seconds: float
     elapsed_seconds: float
     timings: dict[str, float] = field(default_factory=dict)
+    dry_run: bool = False
 
     @property
     def frames_per_second(self) -> float:
@@ -107,6 +111,12 @@ class Clock:
             yield
         finally:
             self.timings[name] = self.timings.get(name, 0.0) + time.perf_counter() - start
+
+    def count(self, timings: Mapping[str, float], before: Mapping[str, float]) -> None:
+        """Take over what another clock has counted since a certain state of it."""
+        for name, seconds in timings.items():
+            since = seconds - before.get(name, 0.0)
+            self.timings[name] = self.timings.get(name, 0.0) + since
 
     @property
     def elapsed(self) -> float:
@@ -163,44 +173,47 @@ class RenderRun:
     ) -> RenderResult:
         """See `render_file`."""
         target = self._check_paths(portrait_path, audio, output)
-        self._announce(portrait_path, audio, output)
+        start = {
+            "event": "start",
+            "version": __version__,
+            "portrait": str(portrait_path),
+            "audio": str(audio),
+            "output": str(output),
+            "settings": self.settings.model_dump(mode="json"),
+        }
+        self.emit(start)
         with ExitStack() as stack:
             audio_path = self._local_audio(audio, stack)
             info = self._probe(audio_path)
             portrait = self._load_portrait(portrait_path)
             if pipeline is None:
                 pipeline = self._load_pipeline(stack)
-            plan = self._plan(portrait, info.duration_seconds)
             if self.options.dry_run:
-                return plan
-            return self._animate(pipeline, portrait, audio_path, target)
+                result = self._result(portrait, info.duration_seconds, None)
+            else:
+                features = self._listen(audio_path)
+                with model_errors():
+                    result = self._animate(pipeline, portrait, features, audio_path, target)
+        self.emit(result.to_event())
+        return result
 
     def _check_paths(self, portrait: Path, audio: Path | str, output: Path | str) -> Path | None:
+        """The output's final path, None for standard output; all that can be told by looking at paths."""
         inputs = [portrait] + ([Path(audio)] if str(audio) != STANDARD else [])
         for path in inputs:
             if not path.exists():
-                raise (InputError if path is portrait else AudioError)(f"{path}: no such file")
+                kind = InputError if path is portrait else AudioError
+                raise kind(f"{path}: no such file")
         if str(output) == STANDARD:
             if sys.stdout.isatty() and not self.options.dry_run:
                 raise UsageError(
-                    "-o -: video is not for terminals; redirect standard output to a file or program"
+                    "-o -: a terminal cannot show video; redirect standard output to a file or a program"
                 )
             return None
         target = check_output(Path(output), self.options.overwrite, tuple(inputs))
         if self.options.sidecar:
             check_free(sidecar_path(target), self.options.overwrite)
         return target
-
-    def _announce(self, portrait: Path, audio: Path | str, output: Path | str) -> None:
-        event = {
-            "event": "start",
-            "version": __version__,
-            "portrait": str(portrait),
-            "audio": str(audio),
-            "output": str(output),
-            "settings": self.settings.model_dump(mode="json"),
-        }
-        self.emit(event)
 
     def _local_audio(self, audio: Path | str, stack: ExitStack) -> Path:
         """The audio as a file that can be read twice."""
@@ -226,15 +239,15 @@ class RenderRun:
         with self.clock.stage("speech"):
             info = probe_audio(path)
         self.emit({"event": "audio", **asdict(info)})
-        if info.duration_seconds > self.settings.max_seconds + 1.0:
+        if info.duration_seconds > self.settings.max_seconds:
             raise AudioError(
                 f"{path}: {info.duration_seconds:.0f} seconds of audio are more than the "
                 f"{self.settings.max_seconds:.0f} allowed; raise --max-seconds"
             )
+        self._warn(path, info.warnings)
         return info
 
     def _load_portrait(self, path: Path) -> Portrait:
-        from talkhead_cli.devices import model_errors
         from talkhead_cli.face import load_portrait
 
         chosen = self.settings
@@ -248,12 +261,14 @@ class RenderRun:
                 crop=chosen.crop,
             )
         self.emit(face_event(portrait))
-        for note in (*portrait.notes, *portrait.occlusions):
-            self.emit({"event": "warning", "message": f"{path}: {note}"})
+        self._warn(path, (*portrait.notes, *portrait.occlusions))
         return portrait
 
+    def _warn(self, path: Path, messages: Iterable[str]) -> None:
+        for message in messages:
+            self.emit({"event": "warning", "message": f"{path}: {message}"})
+
     def _load_pipeline(self, stack: ExitStack) -> TalkingHeadPipeline:
-        from talkhead_cli.devices import model_errors
         from talkhead_cli.pipeline import TalkingHeadPipeline
 
         with self.clock.stage("weights"), model_errors():
@@ -261,100 +276,107 @@ class RenderRun:
         stack.callback(pipeline.close)
         return pipeline
 
-    def _plan(self, portrait: Portrait, duration: float) -> RenderResult:
-        height, width = portrait.image.shape[:2]
-        frames = count_frames(duration, self.settings.fps)
-        return RenderResult(
-            None,
-            None,
-            frames,
-            width,
-            height,
-            self.settings.fps,
-            duration,
-            self.clock.elapsed,
-            self.clock.timings,
-        )
+    def _listen(self, audio: Path) -> SpeechFeatures:
+        from talkhead_cli.audio import extract_features
+
+        with self.clock.stage("speech"), model_errors():
+            encoder = speech_encoder(self.settings.device)
+            return extract_features(audio, encoder, self.settings.max_seconds)
 
     def _animate(
-        self, pipeline: TalkingHeadPipeline, portrait: Portrait, audio: Path, target: Path | None
+        self,
+        pipeline: TalkingHeadPipeline,
+        portrait: Portrait,
+        features: SpeechFeatures,
+        audio: Path,
+        target: Path | None,
     ) -> RenderResult:
-        from talkhead_cli.audio import extract_features
-        from talkhead_cli.devices import model_errors
         from talkhead_cli.media import VideoWriter
-        from talkhead_models.speech import load_speech_encoder
 
         chosen = self.settings
-        with self.clock.stage("speech"), model_errors():
-            encoder = load_speech_encoder(device=chosen.device)
-            features = extract_features(audio, encoder, chosen.max_seconds)
         height, width = portrait.image.shape[:2]
         num_frames = count_frames(features.duration_seconds, chosen.fps)
         before = dict(pipeline.timings)
-        sidecar: Path | None = None
-        try:
-            with (
-                model_errors(),
-                VideoWriter(
-                    target or STANDARD,
-                    width,
-                    height,
-                    chosen.fps,
-                    crf=chosen.crf,
-                    codec=chosen.video_codec,
-                    audio=audio,
-                    overwrite=self.options.overwrite,
-                ) as writer,
-            ):
-                ticker = Ticker(self.emit, num_frames)
+        ticker = Ticker(self.emit, num_frames)
+        with ExitStack() as undo:
+            with VideoWriter(
+                target or STANDARD,
+                width,
+                height,
+                chosen.fps,
+                crf=chosen.crf,
+                codec=chosen.video_codec,
+                audio=audio,
+                overwrite=self.options.overwrite,
+            ) as writer:
                 for frames in pipeline.render(portrait, features, num_frames):
                     with self.clock.stage("encode"):
                         writer.write(frames)
                     ticker.advance(len(frames))
                 with self.clock.stage("encode"):
                     writer.finish()
-                for name, seconds in pipeline.timings.items():
-                    self.clock.timings[name] = seconds - before.get(name, 0.0)
-                result = RenderResult(
-                    target,
-                    sidecar_path(target) if target and self.options.sidecar else None,
-                    writer.num_frames,
-                    width,
-                    height,
-                    chosen.fps,
-                    features.duration_seconds,
-                    self.clock.elapsed,
-                    {name: round(seconds, 4) for name, seconds in self.clock.timings.items()},
-                )
+                self.clock.count(pipeline.timings, before)
+                result = self._result(portrait, features.duration_seconds, target)
                 if result.sidecar is not None:
+                    # Before the video, so that a video in place is a row that is done.
                     check_free(result.sidecar, self.options.overwrite)
                     write_sidecar(result.sidecar, self._record(portrait, audio, result, pipeline))
-                    sidecar = result.sidecar
-        except BaseException:
-            if sidecar is not None:
-                sidecar.unlink(missing_ok=True)
-            raise
-        self.emit(result.to_event())
+                    undo.callback(result.sidecar.unlink, missing_ok=True)
+            undo.pop_all()
         return result
+
+    def _result(self, portrait: Portrait, duration: float, target: Path | None) -> RenderResult:
+        height, width = portrait.image.shape[:2]
+        return RenderResult(
+            output=target,
+            sidecar=sidecar_path(target) if target and self.options.sidecar else None,
+            num_frames=count_frames(duration, self.settings.fps),
+            width=width,
+            height=height,
+            fps=self.settings.fps,
+            duration_seconds=duration,
+            elapsed_seconds=self.clock.elapsed,
+            timings={name: round(seconds, 4) for name, seconds in self.clock.timings.items()},
+            dry_run=self.options.dry_run,
+        )
 
     def _record(
         self, portrait: Portrait, audio: Path, result: RenderResult, pipeline: TalkingHeadPipeline
     ) -> dict[str, Any]:
         """What the sidecar says."""
-        done = result.to_event()
-        done.pop("event")
-        done.pop("sidecar")
+        made = result.to_event()
+        for key in ("event", "sidecar", "dry_run"):
+            del made[key]
         return {
             "talkhead": __version__,
             "portrait": str(portrait.path),
             "audio": str(audio),
-            **done,
+            **made,
             "seed": self.settings.seed,
             "device": self.settings.device,
             "settings": self.settings.model_dump(mode="json"),
-            "bundles": pipeline.hashes,
+            "bundles": {**pipeline.hashes, SPEECH_BUNDLE: speech_hash()},
             "versions": versions(),
         }
+
+
+@lru_cache(maxsize=2)
+def speech_encoder(device: str) -> SpeechEncoder:
+    """The speech encoder on a device, loaded once a process.
+
+    Raises:
+        BundleError: its bundle is missing or damaged.
+    """
+    from talkhead_models.speech import load_speech_encoder
+
+    return load_speech_encoder(SPEECH_BUNDLE, device)
+
+
+def speech_hash() -> str:
+    """sha256 of the speech encoder's bundle."""
+    from talkhead_models.bundle import load_bundle
+
+    return load_bundle(SPEECH_BUNDLE).sha256
 
 
 class Ticker:
@@ -389,29 +411,6 @@ def count_frames(duration_seconds: float, fps: Fraction) -> int:
     return max(1, round(Fraction(duration_seconds) * fps))
 
 
-def sidecar_path(output: Path) -> Path:
-    """OUT.json beside OUT.mp4."""
-    return output.with_suffix(".json")
-
-
-def write_sidecar(path: Path, record: dict[str, Any]) -> None:
-    """Write the JSON file beside the video, by renaming.
-
-    Raises:
-        InputError: it cannot be written.
-    """
-    temporary = temporary_beside(path)
-    try:
-        temporary.write_text(
-            json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
-        )
-        publish(temporary, path)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror})") from error
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def face_event(portrait: Portrait) -> Event:
     """What was found in the picture."""
     height, width = portrait.image.shape[:2]
@@ -427,17 +426,3 @@ def face_event(portrait: Portrait) -> Event:
         "roll": round(portrait.roll, 1),
         "backend": portrait.backend,
     }
-
-
-def versions() -> dict[str, str]:
-    """Versions of what decides the pixels."""
-    from talkhead_cli.media import ffmpeg_path, ffmpeg_version
-
-    found = {"python": ".".join(map(str, sys.version_info[:3]))}
-    for name in VERSIONED:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            found[name] = "missing"
-    found["ffmpeg"] = ffmpeg_version(ffmpeg_path())
-    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -71,7 +72,7 @@ def show(found: Preflight) -> None:
     ]
     print_table(title, ("face", "box", "yaw pitch roll", "sharpness", "mouth", "eyes"), rows)
     if found.audio is not None:
-        values = found.to_dict()["audio"]
+        values = asdict(found.audio)
         print_table(
             "audio",
             ("", ""),
@@ -80,6 +81,8 @@ def show(found: Preflight) -> None:
     lines = [f"note: {line}" for line in report.notes] + [
         f"warning: {line}" for line in report.warnings
     ]
+    if found.audio is not None:
+        lines += [f"warning: {line}" for line in found.audio.warnings]
     if found.audio_problem:
         lines.append(f"warning: {found.audio_problem}")
     lines.append("ready to render" if found.ready else "cannot be rendered")

@@ -1,0 +1,131 @@
+"""Finding ffmpeg, asking it what it can do, and probing files with it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from talkhead_cli.errors import MediaError
+
+log = logging.getLogger(__name__)
+
+FFMPEG_VARIABLE = "TALKHEAD_FFMPEG"
+PROTOCOLS = "file,pipe,crypto,data"
+"""All that ffmpeg may open: a playlist given as audio must not reach the network."""
+
+
+@lru_cache(maxsize=8)
+def ffmpeg_path(encoder: str | None = None) -> str:
+    """The ffmpeg to run: TALKHEAD_FFMPEG where set, else the system's, else the one imageio-ffmpeg carries.
+
+    Args:
+        encoder: what it must be able to encode with, such as libx264; a system build without it is passed over.
+
+    Raises:
+        MediaError: there is none.
+    """
+    chosen = os.environ.get(FFMPEG_VARIABLE)
+    if chosen:
+        found = shutil.which(chosen)
+        if found is None:
+            raise MediaError(
+                f"{FFMPEG_VARIABLE} names {chosen}, which cannot be run: correct or unset it"
+            )
+        return found
+    candidates = [path for path in (shutil.which("ffmpeg"), bundled_ffmpeg()) if path]
+    if not candidates:
+        raise MediaError("ffmpeg was not found: install it, or `pip install imageio-ffmpeg`")
+    for path in candidates:
+        if encoder is None or encoder in list_encoders(path):
+            return path
+    raise MediaError(
+        f"{candidates[0]} cannot encode with {encoder}: install another ffmpeg, or `pip install imageio-ffmpeg`"
+    )
+
+
+def bundled_ffmpeg() -> str | None:
+    """The binary in imageio-ffmpeg's wheel, None where it is not installed or has none for this system."""
+    try:
+        import imageio_ffmpeg
+
+        return str(imageio_ffmpeg.get_ffmpeg_exe())
+    except (ImportError, RuntimeError):
+        return None
+
+
+@lru_cache(maxsize=8)
+def list_encoders(ffmpeg: str) -> frozenset[str]:
+    """Names of the encoders an ffmpeg was built with; empty where it does not run."""
+    result = run_captured([ffmpeg, "-hide_banner", "-encoders"])
+    lines = result.splitlines()
+    return frozenset(parts[1] for parts in map(str.split, lines) if len(parts) > 1)
+
+
+def ffmpeg_version(ffmpeg: str) -> str:
+    """The version an ffmpeg reports, or "unknown"."""
+    found = re.search(r"ffmpeg version (\S+)", run_captured([ffmpeg, "-version"]))
+    return found.group(1) if found else "unknown"
+
+
+def run_captured(arguments: Sequence[str]) -> str:
+    """Both outputs of a short command as text; empty where it cannot be run."""
+    try:
+        result = subprocess.run(
+            arguments,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=60,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        log.debug("%s: %s", arguments[0], error)
+        return ""
+    return result.stdout.decode("utf-8", "replace")
+
+
+def file_url(path: str | Path) -> str:
+    """A path as ffmpeg takes it whatever it is called: leading dashes, colons and spaces included."""
+    return "file:" + os.path.abspath(path)  # noqa: PTH100 - symlinks and .. stay as they are
+
+
+@dataclass(frozen=True)
+class MediaInfo:
+    """What ffmpeg says of a file.
+
+    Attributes:
+        duration_seconds: of the container; None where unknown.
+        audio_codec: such as "aac"; None without an audio stream.
+        audio_rate: samples a second.
+        has_video: whether there is a moving or still picture.
+    """
+
+    duration_seconds: float | None
+    audio_codec: str | None
+    audio_rate: int | None
+    has_video: bool
+
+
+def probe_media(path: Path, ffmpeg: str | None = None) -> MediaInfo:
+    """Read a file's header. ffprobe is not needed: the wheel that brings ffmpeg does not have it."""
+    command = [ffmpeg or ffmpeg_path(), "-hide_banner", "-nostdin"]
+    text = run_captured([*command, "-protocol_whitelist", PROTOCOLS, "-i", file_url(path)])
+    duration = re.search(r"^  Duration: (\d+):(\d+):([\d.]+)", text, re.MULTILINE)
+    seconds = None
+    if duration:
+        hours, minutes, rest = duration.groups()
+        seconds = int(hours) * 3600 + int(minutes) * 60 + float(rest)
+    audio = re.search(r"^\s+Stream #0:.*?: Audio: (\w+)(?:.*?, (\d+) Hz)?", text, re.MULTILINE)
+    return MediaInfo(
+        seconds,
+        audio.group(1) if audio else None,
+        int(audio.group(2)) if audio and audio.group(2) else None,
+        re.search(r"^\s+Stream #0:.*?: Video:", text, re.MULTILINE) is not None,
+    )
