@@ -106,13 +106,15 @@ def coverage(polygon: Array, size: tuple[int, int], supersample: int = 4) -> Arr
     Returns:
         (H, W) float32 in [0, 1].
     """
-    width, height = size
-    fine = np.zeros((height * supersample, width * supersample), np.uint8)
-    scaled = (polygon + 0.5) * supersample - 0.5
+    share = np.zeros(size[::-1], np.float32)
+    x0, y0, x1, y1 = box_of(polygon, 2, size)
+    fine = np.zeros(((y1 - y0) * supersample, (x1 - x0) * supersample), np.uint8)
+    scaled = (polygon - np.array([x0, y0], np.float32) + 0.5) * supersample - 0.5
     fixed = np.rint(np.clip(scaled, -(1 << 14), 1 << 14) * (1 << _SUBPIXEL_BITS)).astype(np.int32)
     cv2.fillPoly(fine, [fixed], 255, cv2.LINE_8, _SUBPIXEL_BITS)
-    small = cv2.resize(fine, (width, height), interpolation=cv2.INTER_AREA)
-    return np.asarray(small, np.float32) / np.float32(255)
+    small = cv2.resize(fine, (x1 - x0, y1 - y0), interpolation=cv2.INTER_AREA)
+    share[y0:y1, x0:x1] = np.asarray(small, np.float32) / np.float32(255)
+    return share
 
 
 def similarity(source: Array, target: Array) -> Array:

@@ -1,0 +1,79 @@
+"""The whole pipeline with the shipped weights on a short clip."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from talkhead_cli.pipeline import POSE_LIMIT, TalkingHeadPipeline, scale_motion
+from talkhead_cli.settings import RenderSettings
+from talkhead_models.motion import MOTION_SIZE, FaceMotion
+from talkhead_models.speech import FEATURE_SIZE, SpeechFeatures
+
+
+def settings(**values: object) -> RenderSettings:
+    return RenderSettings.model_validate({"device": "cpu", "seed": 3, **values})
+
+
+def speech(seconds: float, viseme: int = 0, loudness: float = 0.0) -> SpeechFeatures:
+    steps = round(seconds * 25) * 2
+    array = np.zeros((steps, FEATURE_SIZE), np.float32)
+    array[:, viseme] = 1
+    array[:, 16] = loudness
+    return SpeechFeatures(array, steps / 50)
+
+
+def collect(pipeline: TalkingHeadPipeline, features: SpeechFeatures, frames: int) -> np.ndarray:
+    return np.concatenate([m.to_array() for m in pipeline.motion(features, frames)])
+
+
+@pytest.fixture(scope="module")
+def pipeline() -> TalkingHeadPipeline:
+    return TalkingHeadPipeline(settings())
+
+
+def test_same_seed_same_motion_and_other_seed_other_motion(pipeline):
+    features = speech(2.0, viseme=11, loudness=0.8)
+    first, again = (collect(pipeline, features, 50) for _ in range(2))
+    other = collect(TalkingHeadPipeline(settings(seed=4)), features, 50)
+    assert np.array_equal(first, again)
+    assert not np.allclose(first, other)
+
+
+def test_lips_rest_in_silence(pipeline):
+    motion = collect(pipeline, speech(4.0), 100)
+    assert pipeline.basis.lip_gap(motion[:, :32])[10:].mean() < 0.02
+
+
+def test_open_vowel_opens_the_mouth(pipeline):
+    array = np.concatenate([speech(1.0).array, speech(0.4, 11, 0.9).array, speech(1.0).array])
+    motion = collect(pipeline, SpeechFeatures(array, len(array) / 50), 60)
+    assert pipeline.basis.lip_gap(motion[:, :32])[25:36].max() > 0.05
+
+
+@pytest.mark.parametrize("fps", [24, "30000/1001", 60])
+def test_other_frame_rates_have_other_frames(fps):
+    rate = Fraction(fps)
+    count = round(2 * rate)
+    motion = collect(TalkingHeadPipeline(settings(fps=fps)), speech(2.0, 11, 0.8), count)
+    assert len(motion) == count
+    assert np.abs(np.diff(motion[:, 36:39], axis=0)).max(1).min() > 0, "a frame was repeated"
+
+
+def test_scales_and_limits():
+    wild = FaceMotion.from_array(np.full((3, MOTION_SIZE), 2, np.float32))
+    out = scale_motion(wild, settings(still=True, expression_scale=0.5, blink_scale=0.0))
+    assert not out.rotation.any()
+    assert not out.translation.any()
+    assert not out.lids.any()
+    assert np.allclose(out.expression, 1)
+    assert (np.abs(scale_motion(wild, settings()).rotation) <= POSE_LIMIT).all()
+
+
+def test_frames_come_in_the_number_asked_for(pipeline, portrait):
+    # Speech a frame short of what was asked for: the last frame is held.
+    frames = list(pipeline.render(portrait, speech(0.4, 11, 0.9), 12))
+    assert sum(map(len, frames)) == 12
+    assert frames[0].shape[1:] == portrait.image.shape
+    assert frames[0].dtype == np.uint8
+    assert set(pipeline.hashes) >= {"face-basis", "talkhead", "refiner-mouth"}
