@@ -1,0 +1,59 @@
+# What a person types; the continuous integration types the same.
+#   make demo    render the built-in example to out/demo.mp4
+#   make test    lint, types and tests
+# Both make .venv first, where it is not there. Needs Python 3.10, 3.11 or 3.12 and nothing else.
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+PYTHON ?= $(shell for name in python3.12 python3.11 python3.10 python3 python; do \
+	$$name -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null \
+	&& echo $$name && break; done)
+EXAMPLE ?= hopper
+
+.PHONY: help demo test lint types tests slow format package clean
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+demo: $(VENV)/.installed
+	@mkdir -p out
+	@$(BIN)/python examples/portraits.py $(EXAMPLE) out/portrait.png
+	@$(BIN)/talkhead render out/portrait.png examples/speech.wav -o out/demo.mp4 --overwrite
+
+test: lint types tests
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.installed-dev
+	$(BIN)/mypy
+
+tests: $(VENV)/.installed-dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+
+slow: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -m slow
+
+format: $(VENV)/.installed-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+package: $(VENV)/.installed-dev
+	$(BIN)/python -m build --no-isolation
+
+clean:
+	rm -rf $(VENV) out build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "Python 3.10, 3.11 or 3.12 is needed: install one, or make PYTHON=/path/to/python" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) install --quiet --constraint constraints.txt --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@ $(VENV)/.installed
