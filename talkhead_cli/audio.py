@@ -32,6 +32,9 @@ SAMPLES_PER_FRAME = SAMPLE_RATE // 25
 CUT_OFF_SECONDS = 0.5
 """A file that holds this much less than its header promises has been cut off."""
 
+LARGEST_RIFF = 0x7FFF_0000
+"""Sizes above this in a wav header stand for "not known": programs that write to a pipe put them there."""
+
 LENGTH_TOLERANCE = 1.0
 """Seconds over the limit that are let pass: headers and encoder padding round."""
 
@@ -114,12 +117,29 @@ def read_header(path: Path) -> AudioStream:
     layout = rate.group(2).strip().split("(")[0].strip()
     counted = re.match(r"(\d+) channels", rate.group(2).strip())
     channels = int(counted.group(1)) if counted else LAYOUTS.get(layout, 2)
+    return AudioStream(audio.group(1), int(rate.group(1)), channels, declared_length(path, text))
+
+
+def declared_length(path: Path, text: str) -> float | None:
+    """Seconds of sound that a header promises; None where it does not say, or speaks of a film's picture.
+
+    Args:
+        path: the file.
+        text: what ffmpeg prints about it.
+    """
     duration = re.search(r"^  Duration: (\d+):(\d+):([\d.]+)", text, re.MULTILINE)
-    seconds = None
-    if duration and "Estimating duration" not in text:
-        hours, minutes, rest = duration.groups()
-        seconds = int(hours) * 3600 + int(minutes) * 60 + float(rest)
-    return AudioStream(audio.group(1), int(rate.group(1)), channels, seconds)
+    if not duration or re.search(r": Video: (?!.*\(attached pic\))", text):
+        return None
+    hours, minutes, rest = duration.groups()
+    seconds = int(hours) * 3600 + int(minutes) * 60 + float(rest)
+    if "Estimating duration" not in text:
+        return seconds
+    with path.open("rb") as file:
+        head = file.read(12)
+    promised = int.from_bytes(head[4:8], "little") + 8
+    if head[:4] != b"RIFF" or promised > LARGEST_RIFF:
+        return None
+    return seconds * promised / path.stat().st_size
 
 
 def check_file(path: Path) -> None:
@@ -207,7 +227,7 @@ def check_decoded(path: Path, stream: AudioStream, num_samples: int, said: list[
     if seconds < MIN_SECONDS:
         raise AudioError(f"{path} lasts {seconds:.2f} seconds: at least {MIN_SECONDS} are needed")
     declared = stream.declared_seconds
-    if declared is not None and said and seconds < declared - max(CUT_OFF_SECONDS, 0.02 * declared):
+    if declared is not None and seconds < declared - max(CUT_OFF_SECONDS, 0.02 * declared):
         raise AudioError(
             f"{path} is cut off or damaged: {seconds:.1f} of {declared:.1f} seconds can be decoded"
         )

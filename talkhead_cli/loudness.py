@@ -33,6 +33,9 @@ HEADROOM = 5.0
 FLOOR_MARGIN = 6.0
 """dB above the noise floor below which loudness is 0."""
 
+FIRST_FLOOR = -20.0
+"""dB above which the first noise floor is not believed: the recording may begin in the middle of a word."""
+
 FLOOR_RISE = 0.04
 """dB a step by which the noise floor may rise: 2 dB a second."""
 
@@ -84,7 +87,7 @@ class FeatureStream:
     floor: float | None = None
     level: float | None = None
     _speech_steps: int = 0
-    _quiet_before: int = 0
+    _quiet_before: int = QUIET_RUN
     _last_loudness: float = 0.0
     _pitches: deque[float] = field(default_factory=lambda: deque(maxlen=PITCH_MEMORY))
     _waiting: list[tuple[Array, Array, float]] = field(default_factory=list)
@@ -143,7 +146,7 @@ class FeatureStream:
     def _follow(self, posterior: Array, energy: float, ahead: list[float]) -> None:
         """Move the noise floor and the speech level."""
         if self.floor is None:
-            self.floor = min([energy, *ahead])
+            self.floor = min([energy, *ahead, FIRST_FLOOR])
         self.floor = min(self.floor + FLOOR_RISE, max(energy, SILENT_ENERGY))
         if posterior[0] > PAUSE_NEEDED or energy < max(self.floor, SILENT_ENERGY) + FLOOR_MARGIN:
             return
