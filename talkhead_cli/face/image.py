@@ -84,8 +84,8 @@ def read_portrait_image(
         with open_image(path) as image:
             file_size, file_format = image.size, image.format or "unknown"
             check_size(path, *image.size)
-            if getattr(image, "n_frames", 1) > 1 and getattr(image, "is_animated", False):
-                notes.append("animated picture: the first frame is used")
+            if getattr(image, "is_animated", False) and image.format != "MPO":
+                notes.append("a picture of several frames: the first is used")
             try:
                 image.seek(0)
                 image.load()
@@ -103,6 +103,10 @@ def read_portrait_image(
             f"{path}: the picture is only {width}x{height}; at least {MIN_SIDE} pixels a side are needed"
         )
     if alpha is not None:
+        if not alpha.any():
+            raise InputError(
+                f"{path}: the whole picture is transparent; export it with its content"
+            )
         pixels = composite(pixels, alpha, colour or DEFAULT_BACKGROUND)
     pixels, alpha = trim_to_even(pixels, alpha)
     return PortraitImage(pixels, alpha, path, file_size, file_format, tuple(notes))
