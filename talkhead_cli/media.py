@@ -193,7 +193,7 @@ class VideoWriter:
             )
         assert self._process is not None
         assert self._process.stdin is not None
-        view = np.ascontiguousarray(frames).data.cast("B")
+        view = np.ascontiguousarray(frames).reshape(-1).data
         descriptor = self._process.stdin.fileno()
         try:
             while view:
