@@ -5,6 +5,8 @@ A phone is one viseme or, for diphthongs and affricates, a sequence of two that 
 
 from __future__ import annotations
 
+import unicodedata
+
 from talkhead_models.speech import VISEMES
 
 SILENCE = 0
@@ -55,7 +57,7 @@ _IPA_GROUPS: dict[str, str] = {
     "R": "r ɹ ɻ ɝ ɚ ɜ",
     "UW": "w u ʊ ʍ y ʏ ɥ ʉ ɯ",
     "OH": "o ɔ ɒ ø œ ɤ ɵ ɞ ɶ",
-    "AA": "a ɑ ʌ ɐ ä",
+    "AA": "a ɑ ʌ ɐ",
     "AE": "æ ɛ e",
     "IY": "i ɪ j",
     "AX": "ə ɨ ɘ ɰ ᵻ",
@@ -81,9 +83,14 @@ def ipa_visemes(phone: str) -> tuple[int, ...]:
     """
     if phone.startswith("("):
         return ()
+    for written, letter in (("s.", "ʂ"), ("z.", "ʐ"), ("t.", "ʈ"), ("d.", "ɖ"), ("n.", "ɳ")):
+        phone = phone.replace(written, letter)
+    if len(phone) > 1 and phone[0] not in "hɦ":
+        phone = phone.rstrip("hɦ")  # aspiration belongs to its stop
     visemes: list[int] = []
     for letter in phone:
-        index = IPA_VISEMES.get(letter)
+        plain = unicodedata.normalize("NFD", letter)[0]
+        index = IPA_VISEMES.get(letter, IPA_VISEMES.get(plain))
         if index is not None and (not visemes or visemes[-1] != index):
             visemes.append(index)
     if len(visemes) > 1 and VISEMES[visemes[0]] == "TDN" and VISEMES[visemes[1]] in ("SH", "SZ"):

@@ -77,7 +77,7 @@ def test_sets(work: Path, speech: Path | None) -> dict[str, list[dict[str, np.nd
 def add_noise(mel: np.ndarray, decibels: float, rng: np.random.Generator) -> np.ndarray:
     """Noise at a ratio to the loud parts of the speech."""
     power = 10 ** mel.astype(np.float64)
-    noise = noise_power(rng, len(mel), [])
+    noise = noise_power(rng, len(mel), None)
     scale = np.percentile(power.sum(1), 90) / 10 ** (decibels / 10) / noise.sum(1).mean()
     return np.log10(power + noise * scale)
 

@@ -175,15 +175,16 @@ class Espeak:
 
 
 def espeak(rng: random.Random, folder: Path, voices: str) -> Iterator[Utterance]:
-    """``voices``: "train", "languages" (unseen languages, seen variants) or "variants" (unseen variants, English)."""
+    """``voices``: a language, "train" (the seen ones), "languages" (unseen ones) or "variants" (unseen, English)."""
     engine, words = Espeak(), dictionary_words()
     languages = [code for code in OTHER_LANGUAGES if code not in HELD_OUT_LANGUAGES]
     while True:
-        if voices == "languages" or (voices == "train" and rng.random() < 0.6):
-            language = rng.choice(HELD_OUT_LANGUAGES if voices == "languages" else languages)
-            text = other_sentence(rng, language)
-        else:
+        if voices == "variants" or (voices == "train" and rng.random() < 0.4):
             language, text = rng.choice(ENGLISH.split()), english_sentence(rng, words)
+        else:
+            chosen = {"train": languages, "languages": HELD_OUT_LANGUAGES}.get(voices, [voices])
+            language = rng.choice(chosen)
+            text = other_sentence(rng, language)
         variants = HELD_OUT_VARIANTS if voices == "variants" else VARIANTS
         voice = f"{language}+{rng.choice(variants.split())}"
         spoken = engine.speak(
@@ -368,6 +369,7 @@ def shards(
         ("train_grid_s1", grid, 16 * scale, (data, "first")),
         ("train_espeak_a", espeak, 22 * scale, ("train",)),
         ("train_espeak_b", espeak, 22 * scale, ("train",)),
+        ("train_espeak_cmn", espeak, 10 * scale, ("cmn-latn-pinyin",)),
         ("train_flite_slt", flite, 16 * scale, ("slt",)),
         ("train_flite_awb", flite, 18 * scale, ("awb",)),
         ("train_flite_kal", flite, 8 * scale, ("kal16",)),

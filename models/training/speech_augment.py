@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,8 @@ from talkhead_cli.mel import MEL_FLOOR, NUM_MELS  # noqa: E402
 FLOOR = float(np.log10(MEL_FLOOR))
 MEL_TOP = 45.245640471924965  # Slaney mels of 8 kHz
 MEL_LOW = 0.6  # and of 40 Hz
+
+Babble = Callable[[], np.ndarray]
 
 
 def mel_to_hz(mel: np.ndarray) -> np.ndarray:
@@ -63,12 +66,13 @@ def smooth_curve(rng: np.random.Generator, size: int, knots: int, spread: float)
     return np.interp(np.linspace(0, knots - 1, size), np.arange(knots), values).astype(np.float32)
 
 
-def noise_power(rng: np.random.Generator, length: int, babble: list[np.ndarray]) -> np.ndarray:
+def noise_power(rng: np.random.Generator, length: int, babble: Babble | None) -> np.ndarray:
     """Power of a disturbance, (length, 80), of any level: hiss, hum, babble, music or bursts."""
     kind = rng.choice(["stationary", "babble", "music", "bursts"], p=[0.5, 0.25, 0.15, 0.1])
-    if kind == "babble" and babble:
+    if kind == "babble" and babble is not None:
+        pieces = [babble() for _ in range(int(rng.integers(2, 6)))]
         total = sum(
-            10 ** (piece[:length] - piece[:length].max() + rng.uniform(-1, 0)) for piece in babble
+            10 ** (piece[:length] - piece[:length].max() + rng.uniform(-1, 0)) for piece in pieces
         )
         return np.pad(total, ((0, length - len(total)), (0, 0)), mode="edge")
     if kind == "music":
@@ -94,7 +98,7 @@ def noise_power(rng: np.random.Generator, length: int, babble: list[np.ndarray])
     level = smooth_curve(rng, length, int(rng.integers(2, 8)), 0.25)
     if kind == "bursts":
         level = level + np.where(rng.random(length) < 0.05, rng.uniform(0.5, 2.0, length), 0.0)
-    flutter = np.log10(np.maximum(rng.gamma(3.0, 1 / 3.0, (length, NUM_MELS)), 1e-3))
+    flutter = 0.25 * rng.standard_normal((length, NUM_MELS), np.float32)
     return 10 ** (spectrum + level[:, None] + flutter)
 
 
@@ -134,15 +138,13 @@ def finish(rng: np.random.Generator, mel: np.ndarray) -> np.ndarray:
     return np.maximum(mel, FLOOR).astype(np.float32)
 
 
-def augment_crop(
-    rng: np.random.Generator, crop: dict, babble: list[np.ndarray], length: int
-) -> dict:
+def augment_crop(rng: np.random.Generator, crop: dict, babble: Babble, length: int) -> dict:
     """One varied training item.
 
     Args:
         rng: source of all randomness.
         crop: mel (n, 80) float32, viseme, voiced, pitch (n,); n at least 1.3 times the length.
-        babble: mel of other speech, for the background.
+        babble: draws mel (n, 80) of other speech, for the background.
         length: frames wanted.
 
     Returns:
@@ -157,10 +159,10 @@ def augment_crop(
     power = 10.0**mel
     if rng.random() < 0.45:
         power = smear(rng, power)
-    speech = np.percentile(power.sum(axis=1), 90)
+    speech = np.sort(power.sum(axis=1))[int(0.9 * length)]
     if rng.random() < 0.85:
         noise = noise_power(rng, length, babble)
-        ratio = 10 ** (rng.uniform(0.2, 4.5) if rng.random() < 0.85 else rng.uniform(-0.3, 1.0))
+        ratio = 10 ** (rng.uniform(0.7, 4.5) if rng.random() < 0.88 else rng.uniform(-0.3, 1.0))
         power = power + noise * (speech / ratio / max(noise.sum(axis=1).mean(), 1e-12))
     level = 10 ** rng.uniform(-2.8, 0.6)  # as if recorded quieter or louder
     mel = np.log10(np.maximum(power * level * 30.0 / max(speech, 1e-9), 10**FLOOR))
@@ -172,7 +174,7 @@ def augment_crop(
 
 def noise_only(rng: np.random.Generator, length: int) -> dict:
     """An item without speech: noise or digital silence, all of it labelled silence."""
-    power = noise_power(rng, length, [])
+    power = noise_power(rng, length, None)
     mel = np.log10(np.maximum(power * 10 ** rng.uniform(-5, 0.5), 10**FLOOR))
     if rng.random() < 0.15:
         mel = np.full_like(mel, FLOOR)

@@ -34,7 +34,13 @@ sys.path[:0] = [str(ROOT), str(ROOT / "models"), str(ROOT / "models" / "training
 from speech_augment import augment_crop, noise_only  # noqa: E402
 
 from talkhead_models.bundle import save_bundle  # noqa: E402
-from talkhead_models.speech import NUM_VISEMES, SpeechConfig, SpeechEncoder, speech_encoder_tensors  # noqa: E402
+from talkhead_models.speech import (  # noqa: E402
+    NUM_VISEMES,
+    VISEMES,
+    SpeechConfig,
+    SpeechEncoder,
+    speech_encoder_tensors,
+)
 
 log = logging.getLogger("train_speech")
 
@@ -42,6 +48,7 @@ SOURCE_WEIGHTS = {
     "train_grid_s1": 0.16,
     "train_espeak_a": 0.13,
     "train_espeak_b": 0.13,
+    "train_espeak_cmn": 0.06,
     "train_flite_slt": 0.13,
     "train_flite_awb": 0.15,
     "train_flite_kal": 0.06,
@@ -51,7 +58,8 @@ SOURCE_WEIGHTS = {
 }
 CROP = 400
 NOISE_SHARE = 0.03
-BILABIAL_WEIGHT = 1.3
+LIP_WEIGHTS = {"PBM": 1.6, "FV": 1.3}
+CLASS_WEIGHTS = torch.tensor([LIP_WEIGHTS.get(name, 1.0) for name in VISEMES])
 
 
 def load_shards(work: Path) -> tuple[list[dict[str, np.ndarray]], np.ndarray]:
@@ -89,17 +97,17 @@ def make_batch(
     rng: np.random.Generator, shards: list, weights: np.ndarray, batch: int
 ) -> dict[str, torch.Tensor]:
     """Augmented crops with soft targets at 50 steps a second."""
+
+    def babble() -> np.ndarray:
+        return draw_crop(rng, shards, weights, CROP)["mel"]
+
     items = []
     for _ in range(batch):
         if rng.random() < NOISE_SHARE:
             items.append(noise_only(rng, CROP))
         else:
-            babble = [
-                draw_crop(rng, shards, weights, CROP)["mel"] for _ in range(int(rng.integers(2, 6)))
-            ]
-            items.append(
-                augment_crop(rng, draw_crop(rng, shards, weights, int(CROP * 1.35)), babble, CROP)
-            )
+            crop = draw_crop(rng, shards, weights, int(CROP * 1.35))
+            items.append(augment_crop(rng, crop, babble, CROP))
     onehot = np.eye(NUM_VISEMES, dtype=np.float32)[np.stack([item["viseme"] for item in items])]
     paired = {
         key: np.stack([item[key] for item in items]).reshape(batch, CROP // 2, 2)
@@ -116,11 +124,11 @@ def make_batch(
 def loss_of(
     encoder: SpeechEncoder, batch: dict[str, torch.Tensor]
 ) -> tuple[torch.Tensor, dict[str, float]]:
-    """Cross-entropy on visemes (p b m weigh more), voicing, and pitch where voiced."""
+    """Cross-entropy on visemes (p b m f v weigh more), voicing, and pitch where voiced."""
     output = encoder(batch["mel"])
     logits = functional.log_softmax(output.visemes, dim=-1)
     target = 0.97 * batch["viseme"] + 0.03 / NUM_VISEMES
-    weight = 1 + (BILABIAL_WEIGHT - 1) * batch["viseme"][..., 1]
+    weight = (batch["viseme"] * CLASS_WEIGHTS).sum(-1)
     viseme = -((target * logits).sum(-1) * weight).mean()
     voicing = functional.binary_cross_entropy_with_logits(output.prosody[..., 0], batch["voiced"])
     sure = (batch["voiced"] > 0.9).float()
@@ -153,6 +161,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=2400)
     parser.add_argument("--batch", type=int, default=24)
     parser.add_argument("--rate", type=float, default=2e-3, help="peak learning rate")
+    parser.add_argument("--init", help="name of a checkpoint to begin with its averaged weights")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument(
@@ -168,6 +177,11 @@ def main() -> None:
     shards, weights = load_shards(arguments.work)
     minutes = sum(len(shard["viseme"]) for shard in shards) / 6000
     encoder = SpeechEncoder(SpeechConfig())
+    if arguments.init:
+        begun = torch.load(
+            arguments.work / "checkpoints" / f"{arguments.init}.pt", weights_only=True
+        )
+        encoder.load_state_dict(begun["average"])
     average = copy.deepcopy(encoder)
     optimizer = torch.optim.AdamW(
         encoder.parameters(), lr=arguments.rate, weight_decay=0.02, betas=(0.9, 0.98)
