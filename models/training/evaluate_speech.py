@@ -23,8 +23,9 @@ import torch
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "models"), str(ROOT / "models" / "training")]
 
-from prepare_speech import Segment, label, read_16k  # noqa: E402
+from prepare_speech import read_16k  # noqa: E402
 from speech_augment import noise_power  # noqa: E402
+from speech_labels import Segment, label  # noqa: E402
 
 from talkhead_models.phones import cmu_visemes  # noqa: E402
 from talkhead_models.speech import NUM_VISEMES, VISEMES, SpeechEncoder, load_speech_encoder  # noqa: E402
