@@ -57,12 +57,12 @@ app.command()(doctor)
 
 def main() -> None:
     """The console script."""
+    catch_signals()
     sys.exit(run(sys.argv[1:]))
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line; the exit code."""
-    catch_signals()
     session = Session()
     try:
         app(args=list(arguments), prog_name="talkhead", obj=session)

@@ -27,6 +27,21 @@ def presets_folder() -> Path:
     raise PresetError(f"the presets folder is missing from {PACKAGE}: reinstall talkhead")
 
 
+def check_input(path: Path, kind: type[InputError] = InputError) -> None:
+    """Insist that a path leads to something.
+
+    Raises:
+        InputError: or the kind given: there is nothing, or no way to it.
+    """
+    try:
+        path.stat()
+    except FileNotFoundError as error:
+        raise kind(f"{path}: no such file") from error
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise kind(f"{path}: cannot be read ({reason})") from error
+
+
 def check_output(path: Path, overwrite: bool, inputs: tuple[Path, ...] = ()) -> Path:
     """The absolute path an output will have, after all that can be known beforehand is checked.
 
@@ -44,12 +59,16 @@ def check_output(path: Path, overwrite: bool, inputs: tuple[Path, ...] = ()) -> 
             f"{path}: the output is an MP4 file, so its name must end in .mp4 (or give - for standard output)"
         )
     folder = path.parent
-    if not folder.exists():
-        raise InputError(f"{folder}: the output folder does not exist; create it first")
-    if not folder.is_dir():
-        raise InputError(f"{folder}: the output folder is not a folder")
-    target = path.resolve()
-    if target.exists():
+    try:
+        target = path.resolve()
+        if not folder.exists():
+            raise InputError(f"{folder}: the output folder does not exist; create it first")
+        if not folder.is_dir():
+            raise InputError(f"{folder}: the output folder is not a folder")
+        present = target.exists()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise InputError(f"{path}: cannot be written to ({error})") from error
+    if present:
         if any(given.exists() and given.samefile(target) for given in inputs):
             raise InputError(f"{path}: this is one of the inputs; choose another output")
         if not target.is_file():

@@ -17,7 +17,7 @@ from talkhead_cli import __version__
 from talkhead_cli.console import Event, OnEvent
 from talkhead_cli.devices import model_errors
 from talkhead_cli.errors import AudioError, InputError, UsageError
-from talkhead_cli.paths import check_free, check_output, private_folder
+from talkhead_cli.paths import check_free, check_input, check_output, private_folder
 from talkhead_cli.settings import RenderSettings, show_fps
 from talkhead_cli.sidecar import sidecar_path, versions, write_sidecar
 
@@ -199,11 +199,11 @@ class RenderRun:
 
     def _check_paths(self, portrait: Path, audio: Path | str, output: Path | str) -> Path | None:
         """The output's final path, None for standard output; all that can be told by looking at paths."""
-        inputs = [portrait] + ([Path(audio)] if str(audio) != STANDARD else [])
-        for path in inputs:
-            if not path.exists():
-                kind = InputError if path is portrait else AudioError
-                raise kind(f"{path}: no such file")
+        check_input(portrait)
+        inputs = [portrait]
+        if str(audio) != STANDARD:
+            check_input(Path(audio), AudioError)
+            inputs.append(Path(audio))
         if str(output) == STANDARD:
             if sys.stdout.isatty() and not self.options.dry_run:
                 raise UsageError(
