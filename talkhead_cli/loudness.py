@@ -51,6 +51,9 @@ RELEASE, ONSET = 3, 4
 LEVEL_MEMORY = 500
 """Steps of speech (10 s) after which the speech level forgets."""
 
+LEVEL_FALL = 0.02
+"""dB a step by which speech far below the level pulls it down: somebody has moved away from the microphone."""
+
 PITCH_MEMORY = 250
 """Voiced steps whose median is the speaker's pitch."""
 
@@ -156,6 +159,8 @@ class FeatureStream:
         if energy > self.level - SPEECH_RANGE / 2:  # vowels and the like, not closures
             self._speech_steps = min(self._speech_steps + 1, LEVEL_MEMORY)
             self.level += (energy - self.level) / self._speech_steps
+        else:
+            self.level -= LEVEL_FALL
 
     def _gate(self) -> float:
         """Energy in dB below which there is no speech."""

@@ -52,6 +52,13 @@ def test_level_does_not_matter(gain: float) -> None:
     assert loudness[125:175].mean() > 0.75
 
 
+def test_level_follows_somebody_who_moves_away() -> None:
+    syllables = [(SPEECH, 15, 10.0), (PAUSE, 5, -40.0)] * 20
+    far = [(viseme, count, level - 22) for viseme, count, level in syllables] * 4
+    loudness = features([*syllables, *far])[-400:, LOUDNESS]
+    assert np.percentile(loudness, 80) > 0.7
+
+
 def test_room_noise_does_not_drive_the_lips() -> None:
     noisy = [(viseme, count, max(level, -8.0)) for viseme, count, level in TALK]
     loudness = features(noisy)[:, LOUDNESS]
