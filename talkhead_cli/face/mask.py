@@ -40,16 +40,35 @@ def person_mask(
         others: meshes of other people's faces, whose share of the mask is taken away.
         graphs: mediapipe graphs, the shared ones by default.
     """
+    import cv2
+
     graphs = graphs or shared_graphs()
-    mask = graphs.segment(image)
-    blend_head(mask, image, mesh, graphs)
-    mask = refine_edges(image, mask, mesh)
-    if others:
-        mask = mask * territory(mask.shape, mesh, others)
-    mask = np.maximum(mask, face_area(mask.shape, mesh))
+    height, width = image.shape[:2]
+    x0, _, x1, _ = mesh_box(mesh)
+    # The networks see 256 pixels and the eye no finer edges: all but the last step works on a smaller copy.
+    factor = min(1.0, GUIDE_SIDE / max(height, width), GUIDE_FACE / (x1 - x0))
+    small = image
+    if factor < 1:
+        size = (max(2, round(width * factor)), max(2, round(height * factor)))
+        small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    face, *rest = (scaled(points, factor) for points in (mesh, *others))
+    mask = graphs.segment(small)
+    blend_head(mask, small, face, graphs)
+    mask = refine_edges(small, mask, face)
+    if rest:
+        mask *= territory(mask.shape, face, rest)
+    if factor < 1:
+        mask = np.asarray(cv2.resize(mask, (width, height), interpolation=cv2.INTER_LINEAR))
+    np.maximum(mask, face_area(mask.shape, mesh), out=mask)
     if alpha is not None:
-        mask = np.minimum(mask, alpha)
-    return np.ascontiguousarray(np.clip(mask, 0.0, 1.0), np.float32)
+        np.minimum(mask, alpha, out=mask)
+    return np.clip(mask, 0.0, 1.0, out=mask)
+
+
+def scaled(mesh: Mesh, factor: float) -> Mesh:
+    """A mesh in pixels of a picture of another size."""
+    half = np.array([0.5, 0.5, 0.0], np.float32)
+    return np.asarray((mesh + half) * np.float32(factor) - half, np.float32)
 
 
 def head_box(
@@ -83,7 +102,7 @@ def blend_head(mask: Mask, image: Pixels, mesh: Mesh, graphs: MediapipeGraphs) -
     part += (close - part) * weight
 
 
-def refine_edges(image: Pixels, mask: Mask, mesh: Mesh) -> Mask:
+def refine_edges(image: Pixels, coarse: Mask, mesh: Mesh) -> Mask:
     """Let the edges of the mask follow those of the picture, hair above all.
 
     Where the coarse mask is unsure, a pixel goes to the side whose colours nearby it has (Bayes' rule with the coarse
@@ -91,24 +110,13 @@ def refine_edges(image: Pixels, mask: Mask, mesh: Mesh) -> Mask:
     """
     import cv2
 
-    height, width = mask.shape
+    colours = image.astype(np.float32) / 255.0
     x0, _, x1, _ = mesh_box(mesh)
-    factor = min(1.0, GUIDE_SIDE / max(height, width), GUIDE_FACE / (x1 - x0))
-    size = (max(2, round(width * factor)), max(2, round(height * factor)))
-    guide, coarse = image, mask
-    if factor < 1:
-        guide = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
-        coarse = np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_AREA), np.float32)
-    colours = guide.astype(np.float32) / 255.0
-    unit = (x1 - x0) * factor
-    sharp = by_colour(colours, coarse, unit)
-    radius = max(1, round(unit * 0.02))
+    sharp = by_colour(colours, coarse, x1 - x0)
+    radius = max(1, round((x1 - x0) * 0.02))
     smooth = cv2.ximgproc.guidedFilter(guide=colours, src=sharp, radius=radius, eps=1e-3)
     smooth = np.clip((np.asarray(smooth, np.float32) - 0.05) / 0.9, 0.0, 1.0)
-    smooth = without_islands(smooth, mesh[:, :2] * factor)
-    if factor < 1:
-        smooth = np.asarray(cv2.resize(smooth, (width, height), interpolation=cv2.INTER_LINEAR))
-    return smooth
+    return without_islands(smooth, mesh[:, :2])
 
 
 def without_islands(mask: Mask, points: NDArray[np.float32]) -> Mask:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,8 @@ log = logging.getLogger(__name__)
 Pixels = NDArray[np.uint8]
 
 PATCH_SIDE = 256
+USEFUL_SIDE = 400
+"""More pixels than this across a region add nothing to a patch."""
 ROI_SCALE = 1.5
 """Side of the patch over the longer side of the face: what the mesh network was trained with."""
 MESH_SCALES = (1.35, 1.5, 1.65)
@@ -85,26 +87,38 @@ class MediapipeBackend:
     ) -> list[Face]:
         faces: list[Face] = []
         for item in candidates[:MAX_FACES]:
-            mesh = self.fit_mesh(image, roi_of_detection(item.detection))
-            reason = "no mesh"
-            if mesh is not None:
-                reason = implausible(mesh, careful) or disagreement(mesh, item.detection) or ""
-            if mesh is None or reason:
-                log.debug("%s refused: %s", item, reason)
+            close = closer(image, roi_of_detection(item.detection))
+            mesh, score = self._fit_one(close, item, careful)
+            if mesh is None:
                 continue
-            upright, upside_down = self._second_look(image, mesh)
-            if upside_down > upright + 0.05:
-                # The detectors half see a face that stands on its head, and fit it the wrong way round.
-                roi = roi_of_mesh(mesh)
-                mesh = self.fit_mesh(image, Roi(roi.x, roi.y, roi.side, roi.rotation + np.pi))
-                upright = upside_down
-            if mesh is None or upright < SURE:
-                log.debug("%s refused: at a second look the score is %.2f", item, upright)
-                continue
+            mesh = close.mesh_to_image(mesh)
             box = mesh_box(mesh)
             if all(overlap(np.array(box), np.array(face.box)) <= 0.4 for face in faces):
-                faces.append(Face(box, upright, mesh, item.means))
+                faces.append(Face(box, score, mesh, item.means))
         return faces
+
+    def _fit_one(
+        self, close: CloseView, item: Candidate, careful: bool
+    ) -> tuple[Mesh | None, float]:
+        """Mesh in pixels of the closer view, and its score; None where it is not to be believed."""
+        mesh = self.fit_mesh(close.pixels, close.roi)
+        reason = "no mesh"
+        if mesh is not None:
+            in_image = close.mesh_to_image(mesh)
+            reason = implausible(mesh, careful) or disagreement(in_image, item.detection) or ""
+        if mesh is None or reason:
+            log.debug("%s refused: %s", item, reason)
+            return None, 0.0
+        upright, upside_down = self._second_look(close.pixels, mesh)
+        if upside_down > upright + 0.05:
+            # The detectors half see a face that stands on its head, and fit it the wrong way round.
+            roi = roi_of_mesh(mesh)
+            mesh = self.fit_mesh(close.pixels, replace(roi, rotation=roi.rotation + np.pi))
+            upright = upside_down
+        if upright < SURE:
+            log.debug("%s refused: at a second look the score is %.2f", item, upright)
+            return None, 0.0
+        return mesh, upright
 
     def _second_look(self, image: Pixels, mesh: Mesh) -> tuple[float, float]:
         """Scores of the short-range detector on the face that the mesh frames, as it is and turned by 180 degrees."""
@@ -153,6 +167,49 @@ class MediapipeBackend:
         return patch_to_image(mesh, roi)
 
 
+@dataclass(frozen=True)
+class CloseView:
+    """The neighbourhood of a face, made smaller where it has more pixels than the mesh network can use.
+
+    Attributes:
+        pixels: (h, w, 3) uint8 RGB.
+        roi: the face in pixels of this view.
+        corner: (x, y) of the view in the picture.
+        factor: pixels of this view per pixel of the picture.
+    """
+
+    pixels: Pixels
+    roi: Roi
+    corner: tuple[int, int]
+    factor: tuple[float, float]
+
+    def mesh_to_image(self, mesh: Mesh) -> Mesh:
+        """A mesh in pixels of this view in pixels of the picture."""
+        factor = np.array([*self.factor, self.factor[0]], np.float32)
+        half = np.array([0.5, 0.5, 0.0], np.float32)
+        return np.asarray((mesh + half) / factor - half + np.array([*self.corner, 0]), np.float32)
+
+
+def closer(image: Pixels, roi: Roi) -> CloseView:
+    """Cut out the neighbourhood of a face; see `CloseView`."""
+    import cv2
+
+    height, width = image.shape[:2]
+    reach = 1.5 * roi.side
+    x0, y0 = (max(0, int(value - reach)) for value in (roi.x, roi.y))
+    x0, y0 = min(x0, width - 2), min(y0, height - 2)
+    x1, y1 = min(width, int(roi.x + reach) + 1), min(height, int(roi.y + reach) + 1)
+    x1, y1 = max(x1, x0 + 2), max(y1, y0 + 2)
+    cut = image[y0:y1, x0:x1]
+    factor = min(1.0, USEFUL_SIDE / max(roi.side, 1.0))
+    if factor < 1:  # average before sampling, or fine detail turns into noise
+        size = (max(2, round((x1 - x0) * factor)), max(2, round((y1 - y0) * factor)))
+        cut = np.asarray(cv2.resize(cut, size, interpolation=cv2.INTER_AREA), np.uint8)
+    factors = cut.shape[1] / (x1 - x0), cut.shape[0] / (y1 - y0)
+    x, y = (roi.x - x0 + 0.5) * factors[0] - 0.5, (roi.y - y0 + 0.5) * factors[1] - 0.5
+    return CloseView(cut, Roi(x, y, roi.side * factors[0], roi.rotation), (x0, y0), factors)
+
+
 def disagreement(mesh: Mesh, detection: Detection) -> str | None:
     """Why the mesh is not of the face that was detected, or None when it is."""
     unit = eye_distance(mesh)
@@ -192,29 +249,11 @@ def cut_patch(image: Pixels, roi: Roi) -> Pixels:
     """The region as an upright square patch, (P, P, 3) uint8 RGB, black outside the picture."""
     import cv2
 
-    height, width = image.shape[:2]
-    reach = roi.side * 0.75 + 2
-    x0, y0 = (int(np.floor(max(0.0, value - reach))) for value in (roi.x, roi.y))
-    x1 = int(np.ceil(min(width, roi.x + reach)))
-    y1 = int(np.ceil(min(height, roi.y + reach)))
-    if x1 - x0 < 2 or y1 - y0 < 2:
-        return np.zeros((PATCH_SIDE, PATCH_SIDE, 3), np.uint8)
-    cut = image[y0:y1, x0:x1]
-    if roi.side > 2 * PATCH_SIDE:  # average before sampling, or fine detail turns into noise
-        size = tuple(
-            max(2, round(side * PATCH_SIDE * 1.5 / roi.side)) for side in (x1 - x0, y1 - y0)
-        )
-        cut = np.asarray(cv2.resize(cut, size, interpolation=cv2.INTER_AREA), np.uint8)
-    shrink_x, shrink_y = cut.shape[1] / (x1 - x0), cut.shape[0] / (y1 - y0)
-    to_image = patch_matrix(roi)
-    scale = np.array([[shrink_x], [shrink_y]])
-    offset = np.array([[x0 - 0.5], [y0 - 0.5]])
-    matrix = np.hstack([to_image[:, :2] * scale, (to_image[:, 2:] - offset) * scale - 0.5])
     mode = cv2.INTER_CUBIC if roi.side < PATCH_SIDE else cv2.INTER_LINEAR
-    return np.asarray(
-        cv2.warpAffine(cut, matrix, (PATCH_SIDE, PATCH_SIDE), flags=mode | cv2.WARP_INVERSE_MAP),
-        np.uint8,
+    patch = cv2.warpAffine(
+        image, patch_matrix(roi), (PATCH_SIDE, PATCH_SIDE), flags=mode | cv2.WARP_INVERSE_MAP
     )
+    return np.asarray(patch, np.uint8)
 
 
 def patch_matrix(roi: Roi) -> NDArray[np.float64]:

@@ -52,12 +52,15 @@ def lower_face_strangeness(image: Pixels, mesh: Mesh) -> float:
     part = np.ascontiguousarray(image[top : int(y1) + 2, left : int(x1) + 2])
     if min(part.shape[:2]) < 8:
         return 0.0
-    reach = max(1, round((x1 - x0) * 0.05))
-    bright = cv2.cvtColor(part.astype(np.float32) / 255.0, cv2.COLOR_RGB2LAB)
-    lab = cv2.blur(bright, (reach, reach)) * np.array([0.4, 1.0, 1.0], np.float32)
+    factor = min(1.0, 128 / part.shape[1])
+    size = tuple(max(8, round(length * factor)) for length in part.shape[1::-1])
+    small = cv2.resize(part, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255.0
+    reach = max(1, round((x1 - x0) * factor * 0.05))
+    smooth = cv2.blur(cv2.cvtColor(small, cv2.COLOR_RGB2LAB), (reach, reach))
+    lab = smooth * np.array([0.4, 1.0, 1.0], np.float32)
 
     def colours(points: tuple[int, ...]) -> NDArray[np.float32]:
-        places = np.round(mesh[list(points), :2] - (left, top)).astype(int)
+        places = np.round((mesh[list(points), :2] - (left, top)) * factor).astype(int)
         places = np.clip(places, 0, (lab.shape[1] - 1, lab.shape[0] - 1))
         return np.asarray(lab[places[:, 1], places[:, 0]], np.float32)
 

@@ -14,6 +14,7 @@ from talkhead_cli.face.mediapipe_backend import (
     PATCH_SIDE,
     MediapipeBackend,
     Roi,
+    closer,
     cut_patch,
     disagreement,
     patch_matrix,
@@ -156,6 +157,17 @@ def test_patch_shows_the_right_place(side, rotation):
     back = apply(patch_matrix(roi), centre)
     if 0.2 < centre[0, 0] / PATCH_SIDE < 0.8 and 0.2 < centre[0, 1] / PATCH_SIDE < 0.8:
         np.testing.assert_allclose(back, [[x, y]], atol=max(0.3, side / PATCH_SIDE))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.floats(-200, 1400), st.floats(-200, 1100), st.floats(0, 3000))
+def test_closer_view_and_back_is_the_identity(x, y, side):
+    image = np.zeros((900, 1200, 3), np.uint8)
+    close = closer(image, Roi(x, y, side))
+    assert min(close.pixels.shape[:2]) >= 2
+    assert close.roi.side <= 400 * 1.1
+    point = np.array([[close.roi.x, close.roi.y, 0]], np.float32)
+    np.testing.assert_allclose(close.mesh_to_image(point), [[x, y, 0]], atol=0.01)
 
 
 def test_patch_outside_the_picture_is_black():
