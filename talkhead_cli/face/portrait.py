@@ -33,6 +33,8 @@ from talkhead_cli.face.mask import person_mask
 from talkhead_cli.face.quality import face_sharpness, occlusion_hints
 
 MIN_FACE = 64
+MIN_SCALED_FACE = 32
+"""A face may be shrunk on purpose, but not below this."""
 MAX_YAW = 40.0
 MAX_PITCH = 35.0
 MAX_ROLL = 60.0
@@ -123,6 +125,11 @@ def load_portrait(
     box = face_crop(source.pixels.shape, chosen) if crop == "face" else whole(source.pixels.shape)
     image, alpha, to_result, scale = cut_and_scale(source, box, size)
     mesh = to_result(chosen.mesh)
+    if min(chosen.width, chosen.height) * scale < MIN_SCALED_FACE:
+        raise NoFaceError(
+            f"{path}: at size {size} the face would be only {chosen.width * scale:.0f} pixels wide; "
+            "choose a larger size, or the crop 'face'"
+        )
     others = [to_result(other.mesh) for other in faces if other is not chosen]
     portrait = make_portrait(image, mesh, alpha, others)
     return replace(

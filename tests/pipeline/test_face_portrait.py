@@ -210,6 +210,8 @@ def test_size_never_enlarges_and_must_make_sense(folder):
     assert load_portrait(folder / "hopper.png", size=4000).image.shape == (600, 512, 3)
     with pytest.raises(UsageError, match="size 100"):
         load_portrait(folder / "hopper.png", size=100)
+    with pytest.raises(NoFaceError, match="larger size"):
+        load_portrait(folder / "astronaut.png", size=140)
     with pytest.raises(UsageError, match="crop"):
         load_portrait(folder / "hopper.png", crop="head")
 
