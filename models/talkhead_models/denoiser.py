@@ -60,7 +60,7 @@ class DenoiserConfig:
     chunk_steps: int = 8
     context_steps: int = 8
     reference_steps: int = 1
-    past_bottleneck: int = 24
+    past_bottleneck: int = 32
     speech_past: int = 12
     speech_ahead: int = 12
     speech_width: int = 48

@@ -21,12 +21,11 @@ from talkhead_models.articulation import MARGIN, Articulation
 from talkhead_models.autoencoder import AutoencoderConfig, MotionAutoencoder
 from talkhead_models.bundle import Bundle, BundleError, load_bundle
 from talkhead_models.denoiser import Conditions, Denoiser, DenoiserConfig
-from talkhead_models.liveliness import EventConfig, events, start_events
-from talkhead_models.motion import MOTION_SIZE, FaceMotion
+from talkhead_models.liveliness import EventConfig, events, smooth_pose, start_events
+from talkhead_models.motion import EXPRESSION_SIZE, MOTION_SIZE, FaceMotion
 from talkhead_models.sampling import chunk_noise, sample, student_predict, teacher_predict
 from talkhead_models.streaming import (
     ChunkPlan,
-    EventState,
     StreamState,
     as_tensor,
     chunk_features,
@@ -38,6 +37,9 @@ from talkhead_models.streaming import (
 FloatArray = NDArray[np.float32]
 
 FEATURES_PER_FRAME = 2
+
+POSE = slice(EXPRESSION_SIZE + 4, MOTION_SIZE)
+"""Rotation and translation among a motion frame's numbers."""
 
 
 @dataclass(frozen=True)
@@ -143,6 +145,7 @@ class MotionGenerator:
             speech=silence(max(past_length(config), MARGIN), config.feature_size),
             reference=still.expand(1, config.reference_steps, -1)[0].cpu().numpy().copy(),
             style=np.asarray(self.parts.style if style is None else style, np.float32),
+            pose=np.stack([frame[POSE], frame[POSE]]),
             events=start_events(self.parts.events, seed),
         )
 
@@ -174,13 +177,12 @@ class MotionGenerator:
         motion = (
             self.autoencoder.decode(history[:, -(context + config.chunk_steps) :])[0].cpu().numpy()
         )
-        result, happened = self.finish(motion, joined, state, options)
+        result, moved = self.finish(motion, joined, state, options)
         following = replace(
-            state,
+            moved,
             chunk_index=state.chunk_index + 1,
             latents=history[0, -self.state_steps :].cpu().numpy().copy(),
             speech=joined[own : own + len(state.speech)].copy(),
-            events=happened,
         )
         return result, following
 
@@ -213,9 +215,19 @@ class MotionGenerator:
 
     def finish(
         self, array: FloatArray, joined: FloatArray, state: StreamState, options: GenerateOptions
-    ) -> tuple[FaceMotion, EventState]:
-        """Decoded motion (T, D) with the articulatory constraint and the events, and the events'
-        next state."""
+    ) -> tuple[FaceMotion, StreamState]:
+        """Decoded motion to what is shown: a steady head, closed lips, blinks and gaze.
+
+        Args:
+            array: (T, D) float32 from the decoder, changed in place.
+            joined: speech features from the state's first on.
+            state: of the chunk before.
+            options: how to sample.
+
+        Returns:
+            The chunk's motion, and the state with its pose and events moved on.
+        """
+        array[:, POSE], stages = smooth_pose(self.parts.events, array[:, POSE], state.pose)
         motion = FaceMotion.from_array(array)
         if options.articulation > 0:
             first = len(state.speech) - MARGIN
@@ -228,7 +240,7 @@ class MotionGenerator:
         )
         if options.drawn_events:
             motion = replace(motion, lids=lids, gaze=gaze)
-        return motion, happened
+        return motion, replace(state, pose=stages, events=happened)
 
     def generate(
         self,

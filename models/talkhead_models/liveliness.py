@@ -33,6 +33,7 @@ class EventConfig:
         gaze_spread: its standard deviation in the logarithm.
         gaze_x, gaze_y: deviation of the points, in eye widths.
         gaze_follow: how far the eyes turn back when the head turns, eye widths a radian.
+        pose_seconds: time constant of each of the two stages that smooth the head's pose.
     """
 
     blink_seconds: float = 3.2
@@ -45,6 +46,7 @@ class EventConfig:
     gaze_x: float = 0.018
     gaze_y: float = 0.009
     gaze_follow: float = 0.25
+    pose_seconds: float = 0.06
 
 
 def start_events(config: EventConfig, seed: int) -> EventState:
@@ -134,6 +136,29 @@ def gaze_shifts(
         index += 1
         start += wait(config.gaze_seconds, config.gaze_spread, seed, "gaze", index)
     return gaze, EventState(state.blink_index, state.blink_frame, index, start, place)
+
+
+def smooth_pose(config: EventConfig, pose: Array, before: Array) -> tuple[Array, Array]:
+    """Low-pass the head's pose: a head is heavy, and the latents leave a tremor of a tenth of a degree.
+
+    Two one-pole stages, causal; they delay the pose by about a tenth of a second, which speech does not mind.
+
+    Args:
+        config: time constant.
+        pose: (T, 6) float32, rotation and translation.
+        before: (2, 6) float32, where the two stages stand.
+
+    Returns:
+        The smooth pose (T, 6) and where the stages stand behind it.
+    """
+    keep = float(np.exp(-1 / (MOTION_FPS * config.pose_seconds)))
+    first, second = before.astype(np.float64)
+    result = np.empty_like(pose)
+    for index, target in enumerate(pose):
+        first = keep * first + (1 - keep) * target
+        second = keep * second + (1 - keep) * first
+        result[index] = second
+    return result, np.stack([first, second]).astype(np.float32)
 
 
 def events(

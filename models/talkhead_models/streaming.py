@@ -54,6 +54,7 @@ class StreamState:
             reach back.
         reference: (R, Z) float32, the portrait as a pseudo-video.
         style: (style_size,) float32.
+        pose: (2, 6) float32, where the two stages that smooth the head's pose stand.
         events: blinks and gaze.
     """
 
@@ -63,6 +64,7 @@ class StreamState:
     speech: FloatArray
     reference: FloatArray
     style: FloatArray
+    pose: FloatArray
     events: EventState = EventState()
 
     def to_bytes(self) -> bytes:
@@ -96,7 +98,7 @@ class StreamState:
         return cls(header["seed"], header["chunk_index"], **arrays, events=EventState(**events))
 
 
-ARRAY_FIELDS = ("latents", "speech", "reference", "style")
+ARRAY_FIELDS = ("latents", "speech", "reference", "style", "pose")
 assert {f.name for f in fields(StreamState)} == {*ARRAY_FIELDS, "seed", "chunk_index", "events"}
 
 

@@ -44,14 +44,15 @@ log = logging.getLogger("train_teacher")
 
 HIDE_SPEECH = 0.12
 HIDE_PAST = 0.05
-PAST_NOISE = 0.4
+PAST_NOISE = 0.35
 LIP_ROWS = 24
 """Rows of a batch that are decoded for the lip loss; decoding costs as much as denoising."""
 
 
 def blur_past(past: Tensor, strength: float = PAST_NOISE) -> Tensor:
     """The past with noise of a random strength a row, so that it stays a hint."""
-    amount = torch.rand(past.shape[0], 1, 1) * strength
+    # Squared, so that little noise is most common: chunks have to join smoothly.
+    amount = torch.rand(past.shape[0], 1, 1).square() * strength
     return (past + amount * torch.randn_like(past)) / (1 + amount.square()).sqrt()
 
 
@@ -98,7 +99,11 @@ def teacher_loss(
     noisy = add_noise(clean, noise, time_)
     times = (time_, time_, torch.ones_like(time_))
     prediction = model(noisy, batch.windows[:, split:], keep, times, cache)
-    loss = (prediction - training_target(clean, noise, time_, config.prediction)).square().mean()
+    error = prediction - training_target(clean, noise, time_, config.prediction)
+    # The step behind the past counts double: a seam there is seen.
+    weight = torch.ones(config.chunk_steps, 1)
+    weight[0] = 2
+    loss = (error.square() * weight).mean()
     predicted, _ = clean_and_noise(prediction, noisy, time_, config.prediction)
     rows = slice(0, LIP_ROWS)
     # At high noise the prediction of a clean chunk is a mean over many; it is asked for less of
