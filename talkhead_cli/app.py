@@ -115,8 +115,8 @@ def catch_signals() -> None:
     """Make SIGTERM and SIGHUP end a render as Ctrl-C does, cleaning up; a second Ctrl-C does not disturb that."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        for name in caught:
-            signal.signal(name, signal.SIG_IGN)
+        for other in caught:
+            signal.signal(other, signal.SIG_IGN)
         raise KeyboardInterrupt
 
     caught = [

@@ -199,7 +199,7 @@ ROWS: list[tuple[Callable[[Case], None], int, str]] = [
     (tiny_portrait, 3, "at least 128"),
     (no_face, 3, "face"),
     (two_faces_third_wanted, 3, "face"),
-    (wrong_background, 3, "background"),
+    (wrong_background, 2, "background"),
     (text_audio, 3, "speech.txt"),
     (empty_audio, 3, "empty"),
     (missing_audio, 3, "no such file"),
@@ -275,19 +275,12 @@ def test_no_permission_to_read(name: str, case: Case, talkhead: Talkhead) -> Non
 
 
 @pytest.mark.usefixtures("stand_in")
-def test_read_only_folder(case: Case, talkhead: Talkhead) -> None:
-    for folder in case.folder.parents[:3]:
-        folder.chmod(0o755)
-    case.folder.chmod(0o555)
-    case.portrait.chmod(0o444)
-    case.audio.chmod(0o444)
-    with as_nobody():
-        done = talkhead("render", case.portrait, case.audio, "-o", case.output)
-    case.folder.chmod(0o755)
-    assert done.code == 3
-    assert done.err.startswith("error: ")
-    assert "permission" in done.err
-    assert not case.output.exists()
+def test_read_only_folder(case: Case, talkhead: Talkhead, tmp_path: Path) -> None:
+    folder = tmp_path / "locked"
+    folder.mkdir(mode=0o555)
+    # Root may write anywhere but in the kernel's own folders.
+    case.output = (Path("/sys") if ROOT_USER else folder) / "out.mp4"
+    refused(case, talkhead, 3, "cannot write to the output folder")
 
 
 @pytest.mark.usefixtures("stand_in")
@@ -377,8 +370,10 @@ def test_disk_full_while_encoding(
 def test_disk_full_on_standard_output(case: Case) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("needs /dev/full")
-    with open("/dev/full", "wb") as full:  # noqa: PTH123
-        process = start_process("render", case.portrait, case.audio, "-o", "-", stdout=full)
+    with (
+        Path("/dev/full").open("wb") as full,
+        start_process("render", case.portrait, case.audio, "-o", "-", stdout=full) as process,
+    ):
         _, error = process.communicate(timeout=120)
     assert process.returncode == 6, error
     assert b"disk is full" in error
@@ -386,14 +381,13 @@ def test_disk_full_on_standard_output(case: Case) -> None:
 
 
 def test_reader_that_goes_away(case: Case) -> None:
-    process = start_process(
-        "render", case.portrait, case.audio, "-o", "-", env={"TALKHEAD_TEST_DELAY": "0.2"}
-    )
-    assert process.stdout is not None
-    process.stdout.close()
-    assert process.stderr is not None
-    error = process.stderr.read()
-    assert process.wait(timeout=120) == 6, error
+    slowly = {"TALKHEAD_TEST_DELAY": "0.2"}
+    with start_process("render", case.portrait, case.audio, "-o", "-", env=slowly) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        error = process.stderr.read()
+        assert process.wait(timeout=120) == 6, error
     assert b"Traceback" not in error
 
 
@@ -440,7 +434,7 @@ def test_options_that_exclude_each_other(case: Case, talkhead: Talkhead) -> None
 
 
 def test_empty_standard_input(case: Case) -> None:
-    process = start_process("render", case.portrait, "-", "-o", case.output)
-    _, error = process.communicate(timeout=60)
+    with start_process("render", case.portrait, "-", "-o", case.output) as process:
+        _, error = process.communicate(timeout=60)
     assert process.returncode == 3
     assert error.startswith(b"error: standard input is empty")

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP leave nothing behind."""
+"""Ctrl-C and SIGTERM leave nothing behind."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from talkhead_cli.app import catch_signals
 from tests.cli.conftest import start_process
 
 SLOW = {"TALKHEAD_TEST_DELAY": "1.0"}
@@ -25,7 +26,7 @@ def wait_for_file(folder: Path, process: subprocess.Popen[bytes]) -> None:
     time.sleep(0.3)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signal_leaves_nothing(
     number: signal.Signals, astronaut_png: Path, speech_wav: Path, tmp_path: Path
 ) -> None:
@@ -44,6 +45,7 @@ def test_signal_leaves_nothing(
             stdin=speech,
             start_new_session=True,
         )
+    with process:
         wait_for_file(folder, process)
         # To the whole group, as a terminal does.
         os.killpg(process.pid, number)
@@ -56,21 +58,27 @@ def test_signal_leaves_nothing(
     assert list(private.iterdir()) == []
 
 
-def test_encoder_that_is_killed(astronaut_png: Path, speech_wav: Path, tmp_path: Path) -> None:
-    process = start_process(
-        "render", astronaut_png, speech_wav, "-o", tmp_path / "out.mp4", env=SLOW
-    )
-    wait_for_file(tmp_path, process)
-    listing = subprocess.run(
-        ["ps", "-o", "pid=,ppid=,args=", "-A"], check=True, capture_output=True, text=True
-    ).stdout
-    children = [line.split(None, 2) for line in listing.splitlines()]
-    encoders = [
-        int(row[0]) for row in children if row[1] == str(process.pid) and "rawvideo" in row[2]
-    ]
-    assert len(encoders) == 1
-    os.kill(encoders[0], signal.SIGKILL)
-    _, error = process.communicate(timeout=60)
-    assert process.returncode == 6
-    assert b"killed by signal 9" in error
-    assert list(tmp_path.iterdir()) == []
+def test_second_signal_does_not_disturb_the_cleaning_up() -> None:
+    caught = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+    before = {name: signal.getsignal(name) for name in caught}
+    try:
+        catch_signals()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGHUP)
+        assert all(signal.getsignal(name) is signal.SIG_IGN for name in caught)
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)
+
+
+def test_ignored_signals_stay_ignored() -> None:
+    before = {
+        name: signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    }
+    try:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        catch_signals()
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)

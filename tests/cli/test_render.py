@@ -161,20 +161,17 @@ def test_relative_and_hostile_names(
 
 def test_speech_from_standard_input(astronaut_png: Path, short_wav: Path, tmp_path: Path) -> None:
     with short_wav.open("rb") as speech:
-        process = start_process(
-            "render", astronaut_png, "-", "-o", tmp_path / "out.mp4", stdin=speech
-        )
-        out, error = process.communicate(timeout=120)
+        given = ["render", astronaut_png, "-", "-o", tmp_path / "out.mp4"]
+        with start_process(*given, stdin=speech) as process:
+            out, error = process.communicate(timeout=120)
     assert process.returncode == 0, error
     assert out.decode() == f"{tmp_path / 'out.mp4'}\n"
     assert len(decode_audio(tmp_path / "out.mp4")) == pytest.approx(1.2 * 16000, abs=320)
 
 
 def test_video_to_standard_output(astronaut_png: Path, short_wav: Path, tmp_path: Path) -> None:
-    process = start_process(
-        "render", astronaut_png, short_wav, "-o", "-", cwd=Path(__file__).parents[2]
-    )
-    out, error = process.communicate(timeout=120)
+    with start_process("render", astronaut_png, short_wav, "-o", "-") as process:
+        out, error = process.communicate(timeout=120)
     assert process.returncode == 0, error
     (tmp_path / "piped.mp4").write_bytes(out)
     assert len(decode_frames(tmp_path / "piped.mp4", 256, 256)) == 30
