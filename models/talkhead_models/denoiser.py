@@ -53,7 +53,7 @@ class DenoiserConfig:
 
     latent_size: int = 48
     feature_size: int = 20
-    style_size: int = 8
+    style_size: int = 9
     width: int = 160
     layers: int = 4
     heads: int = 5

@@ -116,10 +116,10 @@ def score_motion(motion: np.ndarray, basis: FaceBasis, frames_per_chunk: int) ->
         "blinks_min": float((closed[1:] & ~closed[:-1]).sum() / (len(motion) / 25) * 60),
         "turn_deg": float(np.degrees(motion[:, K + 4 : K + 7].std(0)).mean()),
         "nose_std": float(points[:, 0].std(0).mean()),
-        "seam_face": float(steps[seam].mean() / steps[inside].mean())
+        "seam_face": float(steps[seam].mean() / (steps[inside].mean() + 1e-9))
         if len(seam)
         else float("nan"),
-        "seam_pose": float(turns[seam].mean() / turns[inside].mean())
+        "seam_pose": float(turns[seam].mean() / (turns[inside].mean() + 1e-9))
         if len(seam)
         else float("nan"),
     }
@@ -155,12 +155,13 @@ def judge(
     trial: dict[str, np.ndarray],
     speech: Path,
     basis: FaceBasis,
+    seeds: int,
 ) -> dict[str, float]:
-    """Medians over the trial speech, three seeds each."""
+    """Medians over the trial speech and the seeds."""
     rows = []
     for name, features in trial.items():
         phones = read_phones(speech / f"{name}.phones")
-        for seed in range(3):
+        for seed in range(seeds):
             motion = generated(generator, features, seed, options)
             gap = np.abs(basis.lip_gap(motion[:, :K]))
             rows.append(
@@ -251,6 +252,8 @@ def main() -> None:
     parser.add_argument("--guidance", type=float, nargs="+", default=[1.5])
     parser.add_argument("--steps", type=int, nargs="+", default=[1, 2, 4])
     parser.add_argument("--articulation", type=float, nargs="+", default=[1.0, 0.0])
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--people", type=int, default=12, help="clips of the single speaker")
     parser.add_argument("--drift", action="store_true")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -264,7 +267,7 @@ def main() -> None:
     ]
     people = [clip for clip in people if clip.person != SINGLE_SPEAKER] + [
         clip for clip in people if clip.person == SINGLE_SPEAKER
-    ][:12]
+    ][: args.people]
 
     student = load_motion_generator(args.bundle)
     runs = [(f"student {steps}", student, steps) for steps in args.steps]
@@ -275,7 +278,7 @@ def main() -> None:
         for guidance in args.guidance:
             for strength in args.articulation:
                 options = GenerateOptions(steps, guidance, strength)
-                row = judge(generator, options, trial, args.speech, basis)
+                row = judge(generator, options, trial, args.speech, basis, args.seeds)
                 row |= follow_people(generator, options, people, basis)
                 rows[f"{name} g{guidance:g} a{strength:g}"] = row
                 log.info(

@@ -47,21 +47,29 @@ class Batch:
 
 
 def vary_speech(features: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The same speech as another voice and a less (or more) certain encoder would give it, (B, L,
-    F)."""
-    batch = len(features)
+    """The same speech as another voice and a worse (or surer) encoder would give it, (B, L, F).
+
+    On unknown voices the posteriors are flatter, later or earlier by a little, and wrong for a
+    phone here and there; loudness and the neighbours say what was meant.
+    """
+    batch, length, _ = features.shape
     result = features.copy()
-    sharpness = rng.uniform(0.6, 1.5, (batch, 1, 1))
-    posterior = np.clip(features[..., :NUM_VISEMES], 1e-4, 1) ** sharpness
-    mixed = rng.dirichlet(np.full(NUM_VISEMES, 0.5), (batch, 1)) * rng.uniform(
-        0, 0.08, (batch, 1, 1)
-    )
-    posterior = posterior / posterior.sum(-1, keepdims=True) + mixed * (features[..., :1] < 0.5)
-    result[..., :NUM_VISEMES] = posterior / posterior.sum(-1, keepdims=True)
+    posterior = np.clip(features[..., :NUM_VISEMES], 1e-4, 1)
+    blurred = np.pad(posterior, ((0, 0), (1, 1), (0, 0)), "edge")
+    blurred = (blurred[:, :-2] + 2 * posterior + blurred[:, 2:]) / 4
+    posterior = posterior + rng.choice([0.0, 1.0], (batch, 1, 1)) * (blurred - posterior)
+    posterior = posterior ** np.exp(rng.uniform(-0.8, 0.7, (batch, 1, 1)))
+    posterior = posterior / posterior.sum(-1, keepdims=True)
+    # Confusions: stretches of 80 ms, each mixed with some other viseme by a random share.
+    stretches = -(-length // 4)
+    other = rng.dirichlet(np.full(NUM_VISEMES, 0.15), (batch, stretches)).repeat(4, 1)[:, :length]
+    share = rng.beta(0.5, 4.0, (batch, stretches, 1)).repeat(4, 1)[:, :length]
+    share = share * rng.uniform(0, 1.2, (batch, 1, 1)) * (features[..., :1] < 0.5)
+    share = np.clip(share, 0, 0.7)
+    result[..., :NUM_VISEMES] = (1 - share) * posterior + share * other
     loudness = rng.uniform(0.8, 1.2, (batch, 1, 1))
-    result[..., NUM_VISEMES : NUM_VISEMES + 2] = np.clip(
-        features[..., NUM_VISEMES : NUM_VISEMES + 2] * loudness, -1, 1
-    )
+    span = slice(NUM_VISEMES, NUM_VISEMES + 2)
+    result[..., span] = np.clip(features[..., span] * loudness, -1, 1)
     pitch = rng.uniform(0.3, 1.5, (batch, 1)) * rng.choice([1.0, 1.0, 0.0], (batch, 1))
     result[..., NUM_VISEMES + 3] = np.clip(features[..., NUM_VISEMES + 3] * pitch, -1, 1)
     return result.astype(np.float32)

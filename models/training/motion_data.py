@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from splits import SINGLE_SPEAKER, is_validation_clip
+from splits import HELD_OUT_PREFIXES, SINGLE_SPEAKER, is_validation_clip
 
 from talkhead_models.basis import FaceBasis
 from talkhead_models.motion import EXPRESSION_SIZE as K
@@ -34,7 +34,7 @@ RIGID = slice(K + 2, MOTION_SIZE)
 
 @dataclass(frozen=True)
 class Clip:
-    """One clip: motion (T, D) at 25/s, speech features (2 T, F) at 50/s or None, style (8,)."""
+    """One clip: motion (T, D) at 25/s, speech features (2 T, F) at 50/s or None, style (9,)."""
 
     name: str
     person: str
@@ -50,7 +50,7 @@ class Clip:
 
 
 class Windows(NamedTuple):
-    """A batch: motion (B, T, D), features (B, L, F), style (B, 8), spoken (B,) bool: the features
+    """A batch: motion (B, T, D), features (B, L, F), style (B, 9), spoken (B,) bool: the features
     belong to the motion."""
 
     motion: np.ndarray
@@ -59,11 +59,12 @@ class Windows(NamedTuple):
     spoken: np.ndarray
 
 
-def style_of(motion: np.ndarray, basis: FaceBasis) -> np.ndarray:
-    """What the style token says, (8,) float32, all around 1.
+def style_of(motion: np.ndarray, basis: FaceBasis, *, clean: bool = True) -> np.ndarray:
+    """What the style token says, (9,) float32, all around 1.
 
     Lip opening (95th percentile, deviation), expression's deviation, deviations of pitch, yaw,
-    roll, of the position and of the scale.
+    roll, of the position and of the scale; last, 1 for studio recordings, whose sound fits the
+    mouth exactly, and 0 for others, so that loose sync is not learned as the rule.
     """
     gap = basis.lip_gap(motion[:, :K])
     deviation = motion.std(0)
@@ -75,6 +76,7 @@ def style_of(motion: np.ndarray, basis: FaceBasis) -> np.ndarray:
         *(turn / np.radians(3.0)),
         np.hypot(place[0], place[1]) / 0.07,
         place[2] / 0.01,
+        float(clean),
     ]
     return np.clip(np.array(numbers, np.float32), 0, 3)
 
@@ -108,15 +110,16 @@ def load_features(path: Path, num_frames: int) -> np.ndarray | None:
     return features[index]
 
 
+def is_studio(row: dict[str, str]) -> bool:
+    """Whether a clip is a GRID recording: clean sound, exact sync."""
+    return row["person"] == SINGLE_SPEAKER or row["person"].startswith(HELD_OUT_PREFIXES)
+
+
 def usable_speech(row: dict[str, str]) -> bool:
     """Whether a clip's sound belongs to its mouth."""
     if row["speech"] != "yes":
         return False
-    return (
-        "GRID" in row["file"]
-        or row["person"] == SINGLE_SPEAKER
-        or float(row["mouth_audio_corr"] or 0) >= MIN_SYNC
-    )
+    return is_studio(row) or float(row["mouth_audio_corr"] or 0) >= MIN_SYNC
 
 
 def load_clips(
@@ -150,7 +153,16 @@ def load_clips(
         rests = [
             bool(basis.lip_gap(part[:, :K]).max() < 0.02) for part in (motion[:2], motion[-2:])
         ]
-        clips.append(Clip(name, row["person"], motion, features, style_of(motion, basis), *rests))
+        clips.append(
+            Clip(
+                name,
+                row["person"],
+                motion,
+                features,
+                style_of(motion, basis, clean=is_studio(row)),
+                *rests,
+            )
+        )
     return clips
 
 
@@ -220,16 +232,17 @@ class WindowSampler:
             other = self.pick(False)
             donor, _, _ = self.cut(other, num_frames, 0)
             motion[:, RIGID] = donor[:, RIGID]
-            style[3:] = other.style[3:]
+            style[3:8] = other.style[3:8]
         amount = float(rng.uniform(0.85, 1.25))
         motion[:, :K] *= amount
         style[:3] *= amount
         turn = float(rng.uniform(0.4, 1.2))
         motion[:, K + 4 :] *= turn
-        style[3:] *= turn
+        style[3:8] *= turn
         if rng.random() < 0.5:
             motion = mirrored(motion, self.basis)
-        return motion, features, style, spoken
+        # Loosely synchronous speech counts half: the other half of it teaches motion only.
+        return motion, features, style, spoken and (style[8] > 0 or rng.random() < 0.5)
 
     def batch(self, size: int, num_frames: int, before: int) -> Windows:
         """A batch of windows of `num_frames`, beginning up to `before` frames ahead of their

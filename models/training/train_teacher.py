@@ -161,8 +161,13 @@ def main() -> None:
     done, spent = 0, 0.0
     if args.init and not args.out.exists():
         stored = torch.load(args.init, weights_only=True)
-        model.load_state_dict(stored["average"])
-        average.load_state_dict(stored["average"])
+        weights = stored["average"]
+        narrow = weights["style_input.weight"]
+        # A checkpoint of fewer style numbers: the new ones begin without effect.
+        missing = config.style_size - narrow.shape[1]
+        weights["style_input.weight"] = torch.nn.functional.pad(narrow, (0, missing))
+        model.load_state_dict(weights)
+        average.load_state_dict(weights)
     if args.out.exists():
         stored = torch.load(args.out, weights_only=True)
         model.load_state_dict(stored["model"])

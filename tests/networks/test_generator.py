@@ -150,7 +150,9 @@ def test_hidden_speech_is_not_seen(generator: MotionGenerator) -> None:
     outputs = []
     for seed in (0, 1):
         windows = speech_windows(torch.from_numpy(make_features(152, seed))[None], model.config)
-        conditions = Conditions(past, windows[:, :8], past[:, :1], torch.ones(1, 8), keep)
+        conditions = Conditions(
+            past, windows[:, :8], past[:, :1], torch.ones(1, DENOISER.style_size), keep
+        )
         times = (torch.full((1,), 0.5),) * 3
         outputs.append(model(past, windows[:, 8:], keep, times, model.context(conditions)))
     assert torch.equal(*outputs)

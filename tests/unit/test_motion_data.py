@@ -25,7 +25,7 @@ def make_clip(person: str, num_frames: int = 120, *, spoken: bool = True) -> Cli
     motion[:, 0] = np.arange(num_frames)
     features = np.zeros((2 * num_frames, 20), np.float32)
     features[:, 16] = (np.arange(2 * num_frames) + 0.5) / 2 - 0.5
-    style = np.ones(8, np.float32)
+    style = np.ones(9, np.float32)
     return Clip("clip", person, motion, features if spoken else None, style, False, False)
 
 
