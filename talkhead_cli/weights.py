@@ -20,6 +20,7 @@ class BundleSummary:
         sha256: of the file.
         data_tier: licence tier of the training data.
         licence: of the weights.
+        training_command: what made it.
     """
 
     name: str
@@ -28,6 +29,7 @@ class BundleSummary:
     sha256: str
     data_tier: str
     licence: str
+    training_command: str
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -54,6 +56,7 @@ def describe_bundles() -> list[BundleSummary]:
             bundle.sha256,
             bundle.metadata.get("data_tier", "unknown"),
             bundle.metadata.get("licence", "unknown"),
+            bundle.metadata.get("training_command", "unknown"),
         )
         for bundle in found
     ]

@@ -30,10 +30,18 @@ def list_all(
         write_json([item.to_dict() for item in found])
         return
     rows = [
-        (item.name, f"{item.size / 1e6:.1f} MB", item.data_tier, item.licence, item.sha256[:12])
+        (
+            item.name,
+            f"{item.size / 1e6:.1f} MB",
+            item.data_tier,
+            item.licence,
+            item.sha256[:12],
+            item.training_command,
+        )
         for item in found
     ]
-    print_table("", ("bundle", "size", "trained on", "licence", "sha256"), rows)
+    columns = ("bundle", "size", "trained on", "licence", "sha256", "trained by")
+    print_table("", columns, rows)
 
 
 @app.command()

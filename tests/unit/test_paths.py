@@ -27,7 +27,7 @@ def test_free_output_is_made_absolute(tmp_path: Path, monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("name", ["out", "out.avi", "out.mp4.txt", "mp4"])
 def test_output_must_be_named_as_mp4(name: str, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="must end in .mp4"):
+    with pytest.raises(UsageError, match=r"must end in \.mp4"):
         check_output(tmp_path / name, overwrite=True)
 
 
