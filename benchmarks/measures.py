@@ -14,7 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from talkhead_cli.face.graphs import native_stderr_silenced
+from talkhead_cli.console import native_stderr_silenced
 from talkhead_cli.media import ffmpeg_path, file_url
 
 BILABIALS = {"p", "b", "m"}

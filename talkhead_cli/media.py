@@ -301,10 +301,11 @@ class VideoWriter:
             "crf": self.crf,
             "g": max(1, round(2 * self.fps)),
             "pix_fmt": "yuv420p",
-            # The picture is sRGB: full range in, BT.709 matrix and limited range out, and tagged so.
-            "vf": "scale=in_range=full:out_range=limited:out_color_matrix=bt709,"
-            "setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709:range=limited",
-            "colorspace": "bt709",
+            # sRGB, full range in; out: limited range, BT.601 matrix (a JPEG's own), tagged so. Players
+            # follow the tag; readers that ignore it (OpenCV's, for one) take BT.601 at every size.
+            "vf": "scale=in_range=full:out_range=limited:out_color_matrix=bt601,"
+            "setparams=color_primaries=bt709:color_trc=bt709:colorspace=smpte170m:range=limited",
+            "colorspace": "smpte170m",
             "color_primaries": "bt709",
             "color_trc": "bt709",
             "color_range": "tv",

@@ -127,7 +127,7 @@ def decode_frames(path: Path, width: int, height: int) -> np.ndarray:
     ]
     command += [
         "-vf",
-        "scale=in_color_matrix=bt709:in_range=limited:out_range=full",
+        "scale=in_color_matrix=bt601:in_range=limited:out_range=full",
         "-pix_fmt",
         "rgb24",
     ]

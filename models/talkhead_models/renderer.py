@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from talkhead_models import topology as topo
-from talkhead_models.basis import FaceBasis, Pose, fit_pose, gaze_offsets, rotation_matrix
+from talkhead_models.basis import FaceBasis, Pose, rotation_matrix
 from talkhead_models.motion import FaceMotion
 from talkhead_models.patches import (
     EYES,
@@ -53,6 +53,9 @@ Bytes = NDArray[np.uint8]
 
 COARSE = 4
 """The rings' map is drawn at 1/COARSE of the resolution: it is smooth."""
+
+STILL = (0.3, 1.2)
+"""Pixels of motion up to which a place counts as still, and from which as moving."""
 
 
 class Placed(NamedTuple):
@@ -128,14 +131,17 @@ class FaceRenderer:
         self.box = box_of(self.rings.points[:, :2], 2, (width, height))
         x0, y0, x1, y1 = self.box
         mask = soft_mask(person_mask, self.rig.mesh[self.oval, :2], self.rig.unit)
+        self.full_mask = mask
         self.mask = np.ascontiguousarray(mask[y0:y1, x0:x1])
+        columns = np.arange(-(-(x1 - x0) // COARSE) + 1, dtype=np.float32) * COARSE + x0
+        rows = np.arange(-(-(y1 - y0) // COARSE) + 1, dtype=np.float32) * COARSE + y0
+        self.coarse_grid = np.stack(np.meshgrid(columns, rows), -1)
         self.plate = background_plate(self.image[y0:y1, x0:x1], self.mask, self.rig.unit)
         self.has_background = bool((self.mask < 250).any())
         self.dark = dark_of(self.image, self.rig.mesh)
         self.source_corners = self.rig.mesh[:, :2][self.rig.basis.triangles]
         base = np.concatenate([self.rig.mesh[self.oval, :2], self.rings.points[:, :2]])
         self.ring_corners = base[self.rings.triangles]
-        self.own_gaze = gaze_offsets(self.rig.pose.invert(self.rig.mesh))
 
     def _patch_state(self, spec: PatchSpec, refiner: Refiner) -> PatchState:
         zoom = min(1.0, PIXELS_PER_UNIT / self.rig.unit)
@@ -226,30 +232,20 @@ class FaceRenderer:
 
     # --- Composition -------------------------------------------------------------------------------------------------
 
-    def _map(self, frame: Placed) -> Array:
-        """(h, w, 2) source position of each pixel of the moving box."""
+    def _map(self, frame: Placed) -> tuple[Array, Array]:
+        """Source position (h, w, 2) of each pixel of the moving box, and how still it is (h, w) in [0, 1]."""
         x0, y0, x1, y1 = self.box
-        coarse = (-(-(x1 - x0) // COARSE) + 1, -(-(y1 - y0) // COARSE) + 1)
+        grid = self.coarse_grid
         points = np.concatenate([frame.mesh[self.oval, :2], frame.rings])
-        corners = points[self.rings.triangles]
-        affines = triangle_affines(corners, self.ring_corners)
-        grid_x, grid_y = np.meshgrid(
-            np.arange(coarse[0]) * COARSE + x0, np.arange(coarse[1]) * COARSE + y0
-        )
-        small = np.stack([grid_x, grid_y], -1).astype(np.float32)
         # The raster's pixel (i, j) stands for the picture's (x0 + 4 i, y0 + 4 j).
-        shrink = np.array([x0, y0], np.float32)
-        small_corners = (corners - shrink) / COARSE
-        ids = raster_ids(small_corners, coarse)
-        apply_affines(ids, triangle_affines(small_corners, self.ring_corners), small)
-        del affines
-        fine = cv2.warpAffine(
-            small,
-            np.array([[1 / COARSE, 0, 0], [0, 1 / COARSE, 0]], np.float32),
-            (x1 - x0, y1 - y0),
-            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-            borderMode=cv2.BORDER_REPLICATE,
-        )
+        corners = (points[self.rings.triangles] - np.array([x0, y0], np.float32)) / COARSE
+        ids = raster_ids(corners, (grid.shape[1], grid.shape[0]))
+        coarse = grid.copy()
+        apply_affines(ids, triangle_affines(corners, self.ring_corners), coarse)
+        shift = np.abs(coarse - grid).max(-1)
+        size = (x1 - x0, y1 - y0)
+        still = enlarge(np.clip((STILL[1] - shift) / (STILL[1] - STILL[0]), 0, 1), size)
+        fine = enlarge(coarse, size)
         height, width = self.image.shape[:2]
         bx0, by0, bx1, by1 = box_of(frame.mesh[: topo.NUM_FACE_POINTS, :2], 1, (width, height))
         bx0, by0, bx1, by1 = max(bx0, x0), max(by0, y0), min(bx1, x1), min(by1, y1)
@@ -264,7 +260,7 @@ class FaceRenderer:
             fine[by0 - y0 : by1 - y0, bx0 - x0 : bx1 - x0],
             (bx0, by0),
         )
-        return np.asarray(fine, np.float32)
+        return fine, still
 
     def _inside(
         self, frame: Placed, region: Bytes, name: str, box: tuple[int, int, int, int]
@@ -324,16 +320,18 @@ class FaceRenderer:
 
     def _compose(self, frame: Placed, painted: Sequence[Painted], out: Bytes) -> None:
         x0, y0, x1, y1 = self.box
-        position = self._map(frame)
+        position, still = self._map(frame)
+        # Cubic: twice a linear warp's time, and no softer face than the portrait's.
         warped = cv2.remap(
-            self.image, position, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+            self.image, position, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
         )
         if self.has_background:
-            local = position - np.array([x0, y0], np.float32)
             mask = cv2.remap(
-                self.mask, local, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+                self.full_mask, position, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
             )
-            weight = mask.astype(np.float32) / np.float32(255)
+            weight = mask.astype(np.float32) * np.float32(1 / 255)
+            # Where the mask's soft edge does not move, the portrait shows as it is, not the plate.
+            weight = np.where(mask > 0, np.maximum(weight, still), weight)
             warped = cv2.blendLinear(warped, self.plate, weight, 1 - weight)
         out[y0:y1, x0:x1] = warped
         by_name = {
@@ -357,6 +355,11 @@ class FaceRenderer:
         return frames
 
 
-def portrait_pose(mesh: Array, basis: FaceBasis) -> Pose:
-    """Pose of a mesh in its picture."""
-    return fit_pose(mesh, basis.mean)
+def enlarge(coarse: Array, size: tuple[int, int]) -> Array:
+    """A map at 1/COARSE of the resolution, enlarged linearly to width, height."""
+    matrix = np.array([[1 / COARSE, 0, 0], [0, 1 / COARSE, 0]], np.float32)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return np.asarray(
+        cv2.warpAffine(coarse, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE),
+        np.float32,
+    )

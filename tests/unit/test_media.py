@@ -35,7 +35,7 @@ def test_writes_a_tagged_video_of_the_right_length(tmp_path: Path) -> None:
     path = write(tmp_path / "out.mp4", 50)
     text = describe(path)
     assert "h264" in text
-    assert "yuv420p(tv, bt709" in text
+    assert "yuv420p(tv, smpte170m/bt709/bt709" in text
     assert "25 fps" in text
     assert len(decode_frames(path, SIDE, SIDE)) == 50
     assert probe_media(path).duration_seconds == pytest.approx(2.0, abs=0.02)
