@@ -95,9 +95,11 @@ def weights(features: Array) -> tuple[Array, Array, Array]:
         features: (2 T + 2 * MARGIN, F).
     """
     num_frames = len(features) // 2 - MARGIN
-    bilabial = features[:, BILABIAL]
-    widened = np.maximum(np.maximum(bilabial[:-2], bilabial[1:-1]), bilabial[2:])
-    closing = np.clip(1.6 * per_frame(smoothed(widened, (1, 2, 1)), num_frames) - 0.2, 0, 1)
+    # An unsure encoder gives p, b, m a third and their rivals a sixth each: what counts is the lead.
+    bilabial, others = features[:, BILABIAL], features[:, BILABIAL + 1 : LOUDNESS].max(1)
+    rivals = 0.7 * others + 0.3 * features[:, SILENCE]
+    lead = bilabial / (bilabial + rivals + 1e-6)
+    closing = np.clip(2.5 * per_frame(smoothed(lead, (1, 2, 1)), num_frames) - 0.5, 0, 1)
     # Rest needs silence for a while: the smallest of a tenth of a second, then smooth.
     silent = features[:, SILENCE]
     sustained = np.min([silent[i : len(silent) - 4 + i] for i in range(5)], axis=0)
@@ -106,7 +108,7 @@ def weights(features: Array) -> tuple[Array, Array, Array]:
     )
     vowels = features[:, list(OPEN_VOWELS)].sum(1)
     opening = np.clip(1.5 * per_frame(smoothed(vowels, (1, 2, 3, 2, 1)), num_frames) - 0.5, 0, 1)
-    return closing, resting, opening
+    return closing, resting, opening * (1 - closing)
 
 
 def fit_moves(gaps: Array, expressions: Array, ridge: float = 1e-5) -> Array:

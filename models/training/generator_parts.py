@@ -119,5 +119,5 @@ def fit_parts(clips: list[Clip], basis: FaceBasis, *, distilled: bool) -> Genera
     """All parts; the default style speaks like the single speaker (who articulates clearly) with a
     livelier head."""
     speaker = np.median([clip.style for clip in clips if clip.person == SINGLE_SPEAKER], axis=0)
-    style = np.concatenate([speaker[:3] * 1.05, POSE_STYLE, 1.0]).astype(np.float32)
+    style = np.concatenate([speaker[:3] * 1.05, POSE_STYLE, (1.0,)]).astype(np.float32)
     return GeneratorParts(fit_articulation(clips, basis), fit_events(clips), style, distilled)

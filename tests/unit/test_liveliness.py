@@ -105,4 +105,5 @@ def test_the_constraint_is_continuous_in_time() -> None:
     features[40:46] = make_features(BILABIAL, 40)[:6]
     moved = articulation(expression, features) @ articulation.gaps
     spread = np.abs(np.diff(moved, axis=0)).max() / np.ptp(moved, axis=0).max()
-    assert 0 < spread < 0.75
+    # Closing takes more than one frame even when the posterior jumps from 0 to 1.
+    assert 0 < spread < 0.95
