@@ -31,7 +31,7 @@ LIP_RINGS: tuple[tuple[tuple[int, ...], float], ...] = (
 """Rings of lip points and the share of a change of the inner gap that moves each, positive = down."""
 
 LID_RINGS = ((topo.ABOVE_LIDS, 0.5), (topo.HIGH_LIDS, 0.12))
-CLOSED_LID_LINE = 0.25
+CLOSED_LID_LINE = 0.12
 """Where lids meet, from the lower lid (0) to the upper (1)."""
 
 
