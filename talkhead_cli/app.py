@@ -71,48 +71,37 @@ def run(arguments: Sequence[str]) -> int:
     try:
         app(args=list(arguments), prog_name="talkhead", obj=session)
     except SystemExit as stop:
-        return finish(stop)
+        if stop.code == EXIT_INTERRUPTED:
+            return interrupted(session)
+        return stop.code if isinstance(stop.code, int) else EXIT_BUG if stop.code else EXIT_DONE
     except KeyboardInterrupt:
-        return interrupted()
+        return interrupted(session)
     except TalkheadError as error:
-        report_error(error, session)
+        if debugging():
+            write_message(traceback.format_exc().rstrip())
+        report(session, type(error).__name__, " ".join(str(error).split()), error.exit_code)
         return error.exit_code
-    except BaseException:
+    except BaseException as error:
         write_message(traceback.format_exc().rstrip())
-        write_message("error: this is a bug in talkhead; please report it with the lines above")
+        words = f"this is a bug in talkhead ({type(error).__name__}); please report it with the lines above"
+        report(session, "Bug", words, EXIT_BUG)
         return EXIT_BUG
     return EXIT_DONE
 
 
-def finish(stop: SystemExit) -> int:
-    """The exit code Typer ended with."""
-    if stop.code == EXIT_INTERRUPTED:
-        return interrupted()
-    return stop.code if isinstance(stop.code, int) else EXIT_DONE if stop.code is None else EXIT_BUG
-
-
-def interrupted() -> int:
+def interrupted(session: Session) -> int:
     """Say so; everything has been cleaned up on the way here."""
-    write_message("interrupted: nothing was left behind")
+    report(session, "Interrupted", "interrupted: nothing was left behind", EXIT_INTERRUPTED)
     return EXIT_INTERRUPTED
 
 
-def report_error(error: TalkheadError, session: Session) -> None:
-    """One line on standard error, and an event where those were asked for; a trace when debugging."""
+def report(session: Session, kind: str, message: str, exit_code: int) -> None:
+    """One line on standard error, and an event where those were asked for."""
     if session.reporter is not None:
         session.reporter.close()
-    if debugging():
-        write_message(traceback.format_exc().rstrip())
-    message = " ".join(str(error).split())
-    if session.reporter is not None and session.reporter.mode == "json":
-        event = {
-            "event": "error",
-            "kind": type(error).__name__,
-            "message": message,
-            "exit_code": error.exit_code,
-        }
-        write_json(event)
-    write_message(f"error: {message}")
+        if session.reporter.mode == "json":
+            write_json({"event": "error", "kind": kind, "message": message, "exit_code": exit_code})
+    write_message(message if kind == "Interrupted" else f"error: {message}")
 
 
 def catch_signals() -> None:

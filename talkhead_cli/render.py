@@ -234,18 +234,24 @@ class RenderRun:
         return path
 
     def _probe(self, path: Path) -> AudioInfo:
-        from talkhead_cli.audio import probe_audio
+        from talkhead_cli.audio import probe_audio, read_header
 
         with self.clock.stage("speech"):
+            # By the header alone first, so that a day-long file is not decoded only to be refused; headers may
+            # overestimate a little.
+            self._check_length(path, (read_header(path).declared_seconds or 0.0) / 2)
             info = probe_audio(path)
+            self._check_length(path, info.duration_seconds)
         self.emit({"event": "audio", **asdict(info)})
-        if info.duration_seconds > self.settings.max_seconds:
-            raise AudioError(
-                f"{path}: {info.duration_seconds:.0f} seconds of audio are more than the "
-                f"{self.settings.max_seconds:.0f} allowed; raise --max-seconds"
-            )
         self._warn(path, info.warnings)
         return info
+
+    def _check_length(self, path: Path, seconds: float) -> None:
+        if seconds > self.settings.max_seconds:
+            raise AudioError(
+                f"{path}: {seconds:.0f} seconds of audio are more than the "
+                f"{self.settings.max_seconds:.0f} allowed; raise --max-seconds"
+            )
 
     def _load_portrait(self, path: Path) -> Portrait:
         from talkhead_cli.face import load_portrait
