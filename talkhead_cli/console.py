@@ -176,8 +176,9 @@ def _writes_to(stream: TextIO | None, descriptor: int) -> bool:
 class Reporter:
     """Shows the events of one command; a context manager, since it owns the progress bar."""
 
-    def __init__(self, mode: Mode = "human") -> None:
+    def __init__(self, mode: Mode = "human", verbose: bool = False) -> None:
         self.mode = mode
+        self.verbose = verbose
         self._progress: Progress | None = None
         self._task: TaskID | None = None
 
@@ -208,6 +209,9 @@ class Reporter:
             self.note(f"warning: {event['message']}")
         elif kind in {"done", "error"}:
             self.close()
+        elif self.verbose:
+            values = (f"{key}={value}" for key, value in event.items() if key != "event")
+            self.note(f"{kind}: {' '.join(values)}")
 
     def finish_render(self, result: RenderResult) -> None:
         """The result of a render: its path on standard output, what was made on standard error."""

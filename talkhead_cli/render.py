@@ -239,7 +239,9 @@ class RenderRun:
         with self.clock.stage("speech"):
             # By the header alone first, so that a day-long file is not decoded only to be refused; headers may
             # overestimate a little.
-            self._check_length(path, (read_header(path).declared_seconds or 0.0) / 2)
+            declared = read_header(path).declared_seconds or 0.0
+            if declared > 2 * self.settings.max_seconds:
+                self._check_length(path, declared)
             info = probe_audio(path)
             self._check_length(path, info.duration_seconds)
         self.emit({"event": "audio", **asdict(info)})

@@ -28,7 +28,7 @@ def choose_reporter(
         raise typer.BadParameter("--quiet and --verbose exclude each other")
     mode: Mode = "json" if as_json else "quiet" if quiet else "human"
     setup_logging(verbose)
-    reporter = Reporter(mode)
+    reporter = Reporter(mode, verbose)
     if isinstance(context.obj, Session):
         context.obj.reporter = reporter
     return reporter

@@ -60,6 +60,16 @@ def test_quiet_says_nothing(
     assert (done.code, done.out, done.err) == (0, "", "")
 
 
+def test_verbose_says_what_is_done(
+    talkhead: Talkhead, astronaut_png: Path, short_wav: Path, tmp_path: Path
+) -> None:
+    done = talkhead("render", astronaut_png, short_wav, "-o", tmp_path / "out.mp4", "-v")
+    assert done.code == 0
+    assert done.out == f"{tmp_path / 'out.mp4'}\n"
+    assert "face: box=" in done.err
+    assert "audio: duration_seconds=1.2" in done.err
+
+
 def test_dry_run_writes_nothing(
     talkhead: Talkhead, astronaut_png: Path, short_wav: Path, tmp_path: Path
 ) -> None:
