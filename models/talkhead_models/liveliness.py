@@ -19,6 +19,9 @@ from talkhead_models.streaming import EventState
 
 Array = NDArray[np.float32]
 
+SHUT_SECONDS = 2.6 / MOTION_FPS
+"""Two frames at least see the eye fully closed: one alone reads as a flicker, or is never shown at 24 frames/s."""
+
 
 @dataclass(frozen=True)
 class EventConfig:
@@ -77,8 +80,7 @@ def blink_shape(config: EventConfig, seconds: Array, seed: int, index: int) -> A
     pace = float(rng.uniform(0.85, 1.2))
     closing, closed, opening = (
         pace * config.closing_seconds,
-        # At least one frame sees the eye fully closed.
-        max(pace * config.closed_seconds, 1.02 / MOTION_FPS),
+        max(pace * config.closed_seconds, SHUT_SECONDS),
         pace * config.opening_seconds,
     )
     down = rise(seconds / closing)
@@ -93,7 +95,8 @@ def blink_shape(config: EventConfig, seconds: Array, seed: int, index: int) -> A
 
 def blink_frames(config: EventConfig) -> float:
     """Frames the longest blink lasts."""
-    seconds = config.closing_seconds + config.closed_seconds + config.opening_seconds
+    shut = max(config.closed_seconds, SHUT_SECONDS)
+    seconds = config.closing_seconds + shut + config.opening_seconds
     return MOTION_FPS * (1.2 * seconds + 0.05)
 
 
