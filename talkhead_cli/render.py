@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import shutil
 import sys
-import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from functools import lru_cache
@@ -20,6 +19,7 @@ from talkhead_cli.errors import AudioError, InputError, UsageError
 from talkhead_cli.paths import check_free, check_input, check_output, private_folder
 from talkhead_cli.settings import RenderSettings, show_fps
 from talkhead_cli.sidecar import sidecar_path, versions, write_sidecar
+from talkhead_cli.timing import Clock, Ticker
 
 if TYPE_CHECKING:
     from talkhead_cli.audio import AudioInfo
@@ -31,7 +31,6 @@ STANDARD = "-"
 """In place of a path: standard input or output."""
 
 SPEECH_BUNDLE = "speech"
-PROGRESS_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -94,34 +93,6 @@ class RenderResult:
 
 def ignore_event(event: Event) -> None:
     """The default sink."""
-
-
-class Clock:
-    """Adds up seconds by stage."""
-
-    def __init__(self) -> None:
-        self.start = time.perf_counter()
-        self.timings: dict[str, float] = {}
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Count the time inside towards a stage."""
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.timings[name] = self.timings.get(name, 0.0) + time.perf_counter() - start
-
-    def count(self, timings: Mapping[str, float], before: Mapping[str, float]) -> None:
-        """Take over what another clock has counted since a certain state of it."""
-        for name, seconds in timings.items():
-            since = seconds - before.get(name, 0.0)
-            self.timings[name] = self.timings.get(name, 0.0) + since
-
-    @property
-    def elapsed(self) -> float:
-        """Seconds since the beginning."""
-        return time.perf_counter() - self.start
 
 
 def render_file(
@@ -385,33 +356,6 @@ def speech_hash() -> str:
     from talkhead_models.bundle import load_bundle
 
     return load_bundle(SPEECH_BUNDLE).sha256
-
-
-class Ticker:
-    """Sends progress events, a few a second."""
-
-    def __init__(self, emit: OnEvent, num_frames: int) -> None:
-        self.emit = emit
-        self.num_frames = num_frames
-        self.done = 0
-        self.start = self.last = time.perf_counter()
-
-    def advance(self, count: int) -> None:
-        """Count frames that are done."""
-        self.done += count
-        now = time.perf_counter()
-        if now - self.last < PROGRESS_SECONDS and self.done < self.num_frames:
-            return
-        self.last = now
-        rate = self.done / max(now - self.start, 1e-9)
-        event = {
-            "event": "progress",
-            "frames": self.done,
-            "num_frames": self.num_frames,
-            "frames_per_second": round(rate, 2),
-            "seconds_left": round((self.num_frames - self.done) / rate, 1),
-        }
-        self.emit(event)
 
 
 def count_frames(duration_seconds: float, fps: Fraction) -> int:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -83,3 +84,36 @@ def contents(folder: Path) -> dict[str, bytes | None]:
         str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None
         for path in sorted(folder.rglob("*"))
     }
+
+
+@dataclass
+class Case:
+    """A render that would succeed, for a test to spoil."""
+
+    folder: Path
+    portrait: Path
+    audio: Path
+    output: Path
+    options: list[str] = field(default_factory=list)
+
+
+@pytest.fixture
+def case(tmp_path: Path, astronaut_png: Path, short_wav: Path) -> Case:
+    folder = tmp_path / "work"
+    folder.mkdir()
+    portrait = Path(shutil.copy(astronaut_png, folder / "face.png"))
+    audio = Path(shutil.copy(short_wav, folder / "speech.wav"))
+    return Case(folder, portrait, audio, folder / "out.mp4")
+
+
+def refused(case: Case, talkhead: Talkhead, code: int, words: str) -> None:
+    """Render, and insist on one sentence, the exit code, and an untouched folder."""
+    before = contents(case.folder)
+    done = talkhead("render", case.portrait, case.audio, "-o", case.output, *case.options)
+    assert done.code == code, done.err
+    assert done.out == ""
+    lines = [line for line in done.err.splitlines() if not line.startswith("warning: ")]
+    assert len(lines) == 1, done.err
+    assert lines[0].startswith("error: ")
+    assert words in lines[0]
+    assert contents(case.folder) == before

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import shutil
 import struct
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -16,31 +14,10 @@ import pytest
 import soundfile
 from PIL import Image
 
-from talkhead_cli import ffmpeg_binary
-from tests.cli.conftest import Talkhead, contents, start_process
+from tests.cli.conftest import Case, Talkhead, refused, start_process
 from tests.conftest import make_tone, run_ffmpeg
 
 ROOT_USER = hasattr(os, "geteuid") and os.geteuid() == 0
-
-
-@dataclass
-class Case:
-    """A render that would succeed, for a test to spoil."""
-
-    folder: Path
-    portrait: Path
-    audio: Path
-    output: Path
-    options: list[str] = field(default_factory=list)
-
-
-@pytest.fixture
-def case(tmp_path: Path, astronaut_png: Path, short_wav: Path) -> Case:
-    folder = tmp_path / "work"
-    folder.mkdir()
-    portrait = Path(shutil.copy(astronaut_png, folder / "face.png"))
-    audio = Path(shutil.copy(short_wav, folder / "speech.wav"))
-    return Case(folder, portrait, audio, folder / "out.mp4")
 
 
 def text_portrait(case: Case) -> None:
@@ -235,19 +212,6 @@ def test_bad_input(
     refused(case, talkhead, code, words)
 
 
-def refused(case: Case, talkhead: Talkhead, code: int, words: str) -> None:
-    """Render, and insist on one sentence, the exit code, and an untouched folder."""
-    before = contents(case.folder)
-    done = talkhead("render", case.portrait, case.audio, "-o", case.output, *case.options)
-    assert done.code == code, done.err
-    assert done.out == ""
-    lines = [line for line in done.err.splitlines() if not line.startswith("warning: ")]
-    assert len(lines) == 1, done.err
-    assert lines[0].startswith("error: ")
-    assert words in lines[0]
-    assert contents(case.folder) == before
-
-
 @contextmanager
 def as_nobody() -> Iterator[None]:
     """Give up root's right to read everything, for a while."""
@@ -324,106 +288,6 @@ def test_silence_renders(case: Case, talkhead: Talkhead) -> None:
     soundfile.write(case.audio, np.zeros(16000, np.float32), 16000)
     assert talkhead("render", case.portrait, case.audio, "-o", case.output).code == 0
     assert case.output.is_file()
-
-
-@pytest.fixture
-def fresh_ffmpeg() -> Iterator[None]:
-    ffmpeg_binary.ffmpeg_path.cache_clear()
-    ffmpeg_binary.list_encoders.cache_clear()
-    yield
-    ffmpeg_binary.ffmpeg_path.cache_clear()
-    ffmpeg_binary.list_encoders.cache_clear()
-
-
-@pytest.mark.usefixtures("stand_in", "fresh_ffmpeg")
-def test_no_ffmpeg(case: Case, talkhead: Talkhead, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TALKHEAD_FFMPEG", "/nowhere/ffmpeg")
-    refused(case, talkhead, 6, "/nowhere/ffmpeg")
-
-
-@pytest.mark.usefixtures("stand_in", "fresh_ffmpeg")
-def test_ffmpeg_killed_half_way(
-    case: Case, talkhead: Talkhead, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    real = ffmpeg_binary.ffmpeg_path()
-    script = case.folder.parent / "ffmpeg"
-    # Decodes and probes as the real one; dies by a signal while encoding.
-    script.write_text(
-        f'#!/bin/sh\ncase "$*" in *rawvideo*) head -c 1000000 >/dev/null; kill -KILL $$;; esac\nexec "{real}" "$@"\n'
-    )
-    script.chmod(0o755)
-    ffmpeg_binary.ffmpeg_path.cache_clear()
-    monkeypatch.setenv("TALKHEAD_FFMPEG", str(script))
-    refused(case, talkhead, 6, "killed by signal 9")
-
-
-@pytest.mark.usefixtures("stand_in")
-def test_disk_full_while_encoding(
-    case: Case, talkhead: Talkhead, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    link = case.folder.parent / "full.mp4"
-    link.symlink_to("/dev/full")
-    monkeypatch.setattr("talkhead_cli.media.temporary_beside", lambda path: link)
-    refused(case, talkhead, 6, "disk is full")
-
-
-def test_disk_full_on_standard_output(case: Case) -> None:
-    if not Path("/dev/full").exists():
-        pytest.skip("needs /dev/full")
-    with (
-        Path("/dev/full").open("wb") as full,
-        start_process("render", case.portrait, case.audio, "-o", "-", stdout=full) as process,
-    ):
-        _, error = process.communicate(timeout=120)
-    assert process.returncode == 6, error
-    assert b"disk is full" in error
-    assert b"Traceback" not in error
-
-
-def test_reader_that_goes_away(case: Case) -> None:
-    slowly = {"TALKHEAD_TEST_DELAY": "0.2"}
-    with start_process("render", case.portrait, case.audio, "-o", "-", env=slowly) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        process.stdout.close()
-        error = process.stderr.read()
-        assert process.wait(timeout=120) == 6, error
-    assert b"Traceback" not in error
-
-
-def test_missing_bundle(
-    case: Case, talkhead: Talkhead, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from talkhead_models.bundle import weights_folder
-
-    weights = tmp_path / "weights"
-    shutil.copytree(weights_folder(), weights)
-    (weights / "talkhead.safetensors").unlink(missing_ok=True)
-    monkeypatch.setenv("TALKHEAD_WEIGHTS", str(weights))
-    refused(case, talkhead, 5, "talkhead.safetensors")
-
-
-def test_weights_folder_that_is_not_there(
-    case: Case, talkhead: Talkhead, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TALKHEAD_WEIGHTS", str(case.folder / "nowhere"))
-    refused(case, talkhead, 5, "TALKHEAD_WEIGHTS")
-
-
-@pytest.mark.parametrize("bundle", ["face-basis", "refiner-mouth", "speech"])
-def test_tampered_bundle(
-    bundle: str, case: Case, talkhead: Talkhead, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from talkhead_models.bundle import weights_folder
-
-    weights = tmp_path / "weights"
-    shutil.copytree(weights_folder(), weights)
-    path = weights / f"{bundle}.safetensors"
-    data = bytearray(path.read_bytes())
-    data[-1] ^= 0xFF
-    path.write_bytes(data)
-    monkeypatch.setenv("TALKHEAD_WEIGHTS", str(weights))
-    refused(case, talkhead, 5, "sha256")
 
 
 def test_options_that_exclude_each_other(case: Case, talkhead: Talkhead) -> None:
