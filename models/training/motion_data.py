@@ -30,6 +30,9 @@ OPENNESS = np.array(
 )
 """Roughly how open the mouth is for each viseme."""
 
+ALIGNED_SHARE = 0.85
+"""How often the speech of a clip that is aligned comes from the alignment, see align_clips.py."""
+
 RISE_FRAMES = 8
 """Frames a face takes from the portrait's expression to the speaker's own rest."""
 
@@ -48,6 +51,8 @@ class Clip:
     style: np.ndarray
     rests_at_start: bool
     rests_at_end: bool
+    aligned: np.ndarray | None = None
+    """The features with visemes from forced alignment instead of the encoder's, where known."""
 
     @property
     def num_frames(self) -> int:
@@ -135,6 +140,16 @@ def follows_sound(motion: np.ndarray, features: np.ndarray, basis: FaceBasis) ->
     return bool(max(found) >= MIN_SYNC)
 
 
+def align_features(features: np.ndarray | None, path: Path) -> np.ndarray | None:
+    """Features whose visemes come from forced alignment; None where there is none."""
+    if features is None or not path.exists():
+        return None
+    with np.load(path) as stored:
+        visemes = stored["visemes"]
+    index = np.minimum(np.arange(len(features)), len(visemes) - 1)
+    return np.concatenate([visemes[index], features[:, visemes.shape[1] :]], axis=1)
+
+
 def usable_features(
     row: dict[str, str], path: Path, motion: np.ndarray, basis: FaceBasis
 ) -> np.ndarray | None:
@@ -171,6 +186,7 @@ def load_clips(
             continue
         motion[:, :K] = np.clip(motion[:, :K], -5, 5)
         features = usable_features(row, work / "features" / f"{name}.npz", motion, basis)
+        aligned = align_features(features, work / "aligned" / f"{name}.npz")
         rests = [
             bool(basis.lip_gap(part[:, :K]).max() < 0.02) for part in (motion[:2], motion[-2:])
         ]
@@ -182,6 +198,7 @@ def load_clips(
                 features,
                 style_of(motion, basis, clean=is_studio(row)),
                 *rests,
+                aligned,
             )
         )
     return clips
@@ -235,10 +252,13 @@ class WindowSampler:
             motion[:, :K] *= np.clip(1 + places / RISE_FRAMES, 0, 1)[:, None].astype(np.float32)
         features = np.zeros((2 * num_frames, FEATURE_SIZE), np.float32)
         features[:, 0] = 1
-        if clip.features is not None:
+        known = clip.features
+        if clip.aligned is not None and rng.random() < ALIGNED_SHARE:
+            known = clip.aligned
+        if known is not None:
             positions = 2 * start + 0.5 + rate * (np.arange(2 * num_frames) - 0.5)
-            inside = (positions >= 0) & (positions <= len(clip.features) - 1)
-            features[inside] = interpolate(clip.features, positions[inside])
+            inside = (positions >= 0) & (positions <= len(known) - 1)
+            features[inside] = interpolate(known, positions[inside])
         return motion, features, spoken
 
     def window(
