@@ -17,6 +17,11 @@ from talkhead_cli.errors import MediaError
 log = logging.getLogger(__name__)
 
 FFMPEG_VARIABLE = "TALKHEAD_FFMPEG"
+MIN_VERSION = (4, 4)
+"""The first that can move a copied sound track to its start."""
+
+MIN_VERSION_TEXT = ".".join(map(str, MIN_VERSION))
+
 PROTOCOLS = "file,pipe,crypto,data"
 """All that ffmpeg may open: a playlist given as audio must not reach the network."""
 
@@ -26,7 +31,8 @@ def ffmpeg_path(encoder: str | None = None) -> str:
     """The ffmpeg to run: TALKHEAD_FFMPEG where set, else the system's, else the one imageio-ffmpeg carries.
 
     Args:
-        encoder: what it must be able to encode with, such as libx264; a system build without it is passed over.
+        encoder: what it must be able to encode with, such as libx264; a system build without it, or an outdated one,
+            is passed over.
 
     Raises:
         MediaError: there is none.
@@ -39,7 +45,11 @@ def ffmpeg_path(encoder: str | None = None) -> str:
                 f"{FFMPEG_VARIABLE} names {chosen}, which cannot be run: correct or unset it"
             )
         return found
-    candidates = [path for path in (shutil.which("ffmpeg"), bundled_ffmpeg()) if path]
+    system = shutil.which("ffmpeg")
+    if system is not None and is_outdated(system):
+        log.info("%s is older than ffmpeg %s and is passed over", system, MIN_VERSION_TEXT)
+        system = None
+    candidates = [path for path in (system, bundled_ffmpeg()) if path]
     if not candidates:
         raise MediaError("ffmpeg was not found: install it, or `pip install imageio-ffmpeg`")
     for path in candidates:
@@ -72,6 +82,12 @@ def ffmpeg_version(ffmpeg: str) -> str:
     """The version an ffmpeg reports, or "unknown"."""
     found = re.search(r"ffmpeg version (\S+)", run_captured([ffmpeg, "-version"]))
     return found.group(1) if found else "unknown"
+
+
+def is_outdated(ffmpeg: str) -> bool:
+    """Whether an ffmpeg says that it is older than `MIN_VERSION`; builds named by a commit are taken as new."""
+    found = re.match(r"n?(\d+)\.(\d+)", ffmpeg_version(ffmpeg))
+    return found is not None and (int(found.group(1)), int(found.group(2))) < MIN_VERSION
 
 
 def run_captured(arguments: Sequence[str]) -> str:

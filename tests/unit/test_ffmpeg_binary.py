@@ -53,6 +53,30 @@ class TestFindingFfmpeg:
         with pytest.raises(MediaError, match="cannot encode with libnothing"):
             ffmpeg_path("libnothing")
 
+    def test_outdated_system_is_passed_over(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        mine = tmp_path / "ffmpeg"
+        mine.write_text("#!/bin/sh\necho 'ffmpeg version 4.2.7-0ubuntu0.1 Copyright'\n")
+        mine.chmod(0o755)
+        monkeypatch.setenv("PATH", str(tmp_path))
+        assert "imageio_ffmpeg" in ffmpeg_path()
+
+    @pytest.mark.parametrize(
+        ("version", "outdated"),
+        [
+            ("4.2.7-0ubuntu0.1", True),
+            ("4.4.2-0ubuntu0.22", False),
+            ("n9.0.2-17-g2a571b6068", False),
+            ("N-112233-gabcdef", False),
+            ("5.1", False),
+            ("3.4.11", True),
+        ],
+    )
+    def test_age(self, version: str, outdated: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(ffmpeg_binary, "ffmpeg_version", lambda path: version)
+        assert ffmpeg_binary.is_outdated("ffmpeg") is outdated
+
     def test_none_at_all(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setenv("PATH", str(tmp_path))
         monkeypatch.setattr(ffmpeg_binary, "bundled_ffmpeg", lambda: None)
