@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from talkhead_cli.settings import RenderSettings
     from talkhead_models.speech import SpeechFeatures
 
-REFINERS = {"mouth": "refiner-mouth"}
+REFINERS = {"mouth": "refiner-mouth", "eyes": "refiner-eyes"}
 """Patch name to bundle name."""
 
 FRAME_MEMORY = 96 * 2**20
