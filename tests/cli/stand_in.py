@@ -8,6 +8,7 @@ TALKHEAD_TEST_DELAY: seconds to wait before every chunk.
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -43,6 +44,8 @@ def main() -> None:
     import talkhead_cli.pipeline
     from talkhead_cli import app
 
+    # A test run in the background of a shell ignores Ctrl-C, and so would we.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     talkhead_cli.pipeline.TalkingHeadPipeline = StandInPipeline  # type: ignore[assignment,misc]
     app.main()
 
