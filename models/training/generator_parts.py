@@ -19,8 +19,8 @@ from talkhead_models.motion import MOTION_FPS
 
 log = logging.getLogger("generator_parts")
 
-POSE_STYLE = (0.8, 0.8, 0.6, 0.7, 0.7)
-"""Default pitch, yaw, roll, position, scale of the style token: somewhat calmer than the clips in
+POSE_STYLE = (1.2, 1.2, 0.9, 0.9, 0.9)
+"""Default pitch, yaw, roll, position, scale of the style token: a head as lively as the clips in
 the wild."""
 
 
