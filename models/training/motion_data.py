@@ -33,6 +33,9 @@ OPENNESS = np.array(
 ALIGNED_SHARE = 0.85
 """How often the speech of a clip that is aligned comes from the alignment, see align_clips.py."""
 
+SPLICE_CANDIDATES = 10
+"""Places among which the one that joins best is taken."""
+
 RISE_FRAMES = 8
 """Frames a face takes from the portrait's expression to the speaker's own rest."""
 
@@ -261,6 +264,40 @@ class WindowSampler:
             features[inside] = interpolate(known, positions[inside])
         return motion, features, spoken
 
+    def splice(self, motion: np.ndarray, features: np.ndarray) -> None:
+        """Continue a window with another piece of the single speaker's speech, in place.
+
+        Fifty-one words in one order of syntax are soon known by heart; pieces joined where the
+        faces are alike make sequences of phones that were never said.
+        """
+        rng, num_frames = self.rng, len(motion)
+        at = int(rng.integers(12, num_frames - 12))
+        best, least = None, np.inf
+        for _ in range(SPLICE_CANDIDATES):
+            clip = self.pick(True)
+            if clip.features is None or clip.num_frames < num_frames - at + 8:
+                continue
+            start = int(rng.integers(4, clip.num_frames - (num_frames - at) + 1))
+            distance = float(
+                np.abs(clip.motion[start - 1 : start + 1, :K] - motion[at - 1 : at + 1, :K]).mean()
+            )
+            if distance < least:
+                best, least = (clip, start), distance
+        if best is None:
+            return
+        clip, start = best
+        span = slice(start, start + num_frames - at)
+        known = (
+            clip.aligned
+            if clip.aligned is not None and rng.random() < ALIGNED_SHARE
+            else clip.features
+        )
+        features[2 * at :] = known[2 * span.start : 2 * span.stop]
+        # The step between the two faces fades over the first frames.
+        jump = motion[at - 1, :K] - clip.motion[start - 1, :K]
+        fade = np.clip(1 - (np.arange(num_frames - at) + 1) / 4, 0, 1)[:, None].astype(np.float32)
+        motion[at:, :K] = clip.motion[span, :K] + fade * jump
+
     def window(
         self, num_frames: int, before: int
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, bool]:
@@ -269,6 +306,9 @@ class WindowSampler:
         clip = self.pick(rng.random() < self.single_share)
         motion, features, spoken = self.cut(clip, num_frames, before)
         style = clip.style.copy()
+        if spoken and clip.person == SINGLE_SPEAKER:
+            for _ in range(int(rng.choice((0, 1, 2), p=(0.4, 0.35, 0.25)))):
+                self.splice(motion, features)
         if self.others and rng.random() < (0.75 if clip.person == SINGLE_SPEAKER else 0.15):
             other = self.pick(False)
             donor, _, _ = self.cut(other, num_frames, 0)
