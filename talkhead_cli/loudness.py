@@ -139,7 +139,9 @@ class FeatureStream:
             loudness = min(1.0, (energy - gate) / max(self.level + HEADROOM - gate, 6.0))
         features = np.zeros(FEATURE_SIZE, np.float32)
         features[:NUM_VISEMES] = self._gate_posterior(posterior, energy, ahead, gate)
-        loudness *= 1 - float(features[0])  # hiss and music between words are loud but nobody speaks
+        loudness *= 1 - float(
+            features[0]
+        )  # hiss and music between words are loud but nobody speaks
         features[LOUDNESS] = loudness
         features[LOUDNESS_STEP] = loudness - self._last_loudness
         features[VOICING] = voicing * (1 - features[0])

@@ -54,6 +54,12 @@ Bytes = NDArray[np.uint8]
 COARSE = 4
 """The rings' map is drawn at 1/COARSE of the resolution: it is smooth."""
 
+BORDER_STRIP = 0.045
+"""Share of the picture's shorter side that never moves at its border."""
+
+BORDER_RAMP = 0.6
+"""Outer-eye distances over which motion grows from the strip to full."""
+
 STILL = (0.3, 1.2)
 """Pixels of motion up to which a place counts as still, and from which as moving."""
 
@@ -136,6 +142,8 @@ class FaceRenderer:
         columns = np.arange(-(-(x1 - x0) // COARSE) + 1, dtype=np.float32) * COARSE + x0
         rows = np.arange(-(-(y1 - y0) // COARSE) + 1, dtype=np.float32) * COARSE + y0
         self.coarse_grid = np.stack(np.meshgrid(columns, rows), -1)
+        oval = self.rig.mesh[self.oval, :2]
+        self.anchor = border_anchor(self.coarse_grid, oval, (width, height), self.rig.unit)
         self.plate = background_plate(self.image[y0:y1, x0:x1], self.mask, self.rig.unit)
         self.has_background = bool((self.mask < 250).any())
         self.dark = dark_of(self.image, self.rig.mesh)
@@ -242,6 +250,7 @@ class FaceRenderer:
         ids = raster_ids(corners, (grid.shape[1], grid.shape[0]))
         coarse = grid.copy()
         apply_affines(ids, triangle_affines(corners, self.ring_corners), coarse)
+        coarse = grid + (coarse - grid) * self.anchor[..., None]
         shift = np.abs(coarse - grid).max(-1)
         size = (x1 - x0, y1 - y0)
         still = enlarge(np.clip((STILL[1] - shift) / (STILL[1] - STILL[0]), 0, 1), size)
@@ -353,6 +362,34 @@ class FaceRenderer:
         with ThreadPoolExecutor(self.threads) as pool:
             list(pool.map(compose, range(len(placed))))
         return frames
+
+
+def border_anchor(grid: Array, oval: Array, size: tuple[int, int], unit: float) -> Array:
+    """Share of the motion that a place near the picture's border keeps: none in the border strip itself.
+
+    A head that reaches the border would otherwise drag the border's pixels in and out of the picture. The ramp ends
+    before the face's oval; a border that the face itself reaches is left alone.
+
+    Args:
+        grid: (h, w, 2) float32 places.
+        oval: (36, 2) float32, the face's outline.
+        size: width and height of the picture.
+        unit: outer-eye distance in pixels.
+
+    Returns:
+        (h, w) float32 in [0, 1].
+    """
+    strip = BORDER_STRIP * min(size)
+    share = np.ones(grid.shape[:2], np.float32)
+    for axis in (0, 1):
+        for near, far in ((0.0, 1.0), (size[axis] - 1.0, -1.0)):
+            room = float(((oval[:, axis] - near) * far).min()) - strip
+            ramp = min(BORDER_RAMP * unit, 0.8 * room)
+            if ramp < 1:
+                continue
+            along = np.clip(((grid[..., axis] - near) * far - strip) / ramp, 0, 1)
+            share *= along * along * (3 - 2 * along)
+    return share
 
 
 def enlarge(coarse: Array, size: tuple[int, int]) -> Array:

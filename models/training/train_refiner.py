@@ -33,8 +33,8 @@ IMAGES, MASKS = ("skin", "inside", "truth", "source"), ("hole", "source_hole", "
 class Discriminator(nn.Module):
     """Patch discriminator over the middle of picture and hole; returns logits and the features of each layer.
 
-    Only the middle: the rest of a patch is the portrait's own pixels, which tell true from painted no better than chance
-    and drown the mouth. The head has no spectral norm: with it the logits stayed near zero (see the log).
+    Only the middle: the rest of a patch is the portrait's own pixels, which tell true from painted no better than
+    chance and drown the mouth. The head has no spectral norm: with it the logits stayed near zero (see the log).
     """
 
     def __init__(self) -> None:

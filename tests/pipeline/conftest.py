@@ -9,7 +9,7 @@ from talkhead_cli.face import Portrait, load_portrait
 
 @pytest.fixture(scope="session")
 def portrait(tmp_path_factory) -> Portrait:
-    """The astronaut at 256 pixels, detected for real."""
+    """The astronaut's head and shoulders, detected for real."""
     path = tmp_path_factory.mktemp("portrait") / "astronaut.png"
-    Image.fromarray(astronaut()).resize((256, 256)).save(path)
+    Image.fromarray(astronaut()).crop((80, 0, 380, 300)).save(path)
     return load_portrait(path)

@@ -97,3 +97,15 @@ def test_lids_close_fully_and_lips_never_cross(basis):
     for eye in range(2):
         opening = meshes[:, list(topo.LOWER_LIDS[eye])] - meshes[:, list(topo.UPPER_LIDS[eye])]
         assert np.abs(opening).max() < 1e-3
+
+
+def test_the_border_of_the_picture_never_moves(basis):
+    # A head that nearly fills the picture: without the anchor its hair drags the top border along.
+    image = np.random.default_rng(0).integers(0, 255, (300, 300, 3), np.uint8)
+    mesh = basis.mean * np.float32(90) + np.array([150, 150, 0], np.float32)
+    whole = np.ones((300, 300), np.float32)
+    renderer = FaceRenderer.create(image, mesh.astype(np.float32), whole, basis, {})
+    frame = renderer.render(motion(1, pitch=(36, 0.15), yaw=(37, 0.15)))[0]
+    assert np.array_equal(frame[:8], image[:8])
+    assert np.array_equal(frame[:100, :8], image[:100, :8])
+    assert not np.array_equal(frame[140:160, 140:160], image[140:160, 140:160])
