@@ -51,7 +51,7 @@ def main() -> None:
     metadata = {
         "data_tier": "permissive",
         "licence": "Apache-2.0",
-        "training_command": "python models/training/train_refiner.py --kind mouth (2,000 steps, then 3,500 adversarial), "
+        "training_command": "python models/training/train_refiner.py --kind mouth, "
         f"then models/training/blend_refiner.py --share {args.share}",
         "held_out": result,
     }
