@@ -107,7 +107,7 @@ def weights(features: Array) -> tuple[Array, Array, Array]:
         1.4 * per_frame(smoothed(sustained, (1, 2, 3, 4, 3, 2, 1)), num_frames) - 0.4, 0, 1
     )
     vowels = features[:, list(OPEN_VOWELS)].sum(1)
-    opening = np.clip(1.5 * per_frame(smoothed(vowels, (1, 2, 3, 2, 1)), num_frames) - 0.5, 0, 1)
+    opening = np.clip(2.2 * per_frame(smoothed(vowels, (1, 2, 3, 2, 1)), num_frames) - 0.5, 0, 1)
     return closing, resting, opening * (1 - closing)
 
 

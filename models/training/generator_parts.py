@@ -40,7 +40,7 @@ def fit_articulation(clips: list[Clip], basis: FaceBasis) -> Articulation:
         gaps.astype(np.float32),
         rest.astype(np.float32),
         moves,
-        float(0.5 * np.percentile(middle, 95)),
+        float(0.65 * np.percentile(middle, 95)),
     )
 
 
