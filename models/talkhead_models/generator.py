@@ -8,6 +8,7 @@ the other.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,18 @@ class GeneratorParts:
     distilled: bool = True
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch use one thread: sums then have one order whatever the machine's thread count, so
+    that motion is the same bit for bit; a chunk is too small to gain from more."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 class MotionGenerator:
     """Student (or teacher) denoiser with the autoencoder's decoder; holds weights only, no state
     of a clip."""
@@ -135,8 +148,9 @@ class MotionGenerator:
             style: (style_size,) instead of the generator's own, see `GeneratorParts`.
         """
         frame = np.zeros(MOTION_SIZE, np.float32) if reference is None else reference.to_array()[-1]
-        held = self.autoencoder.encode_held(as_tensor(frame, self.device), self.state_steps)
-        still = self.autoencoder.encode_held(torch.zeros(1, MOTION_SIZE, device=self.device), 1)
+        with one_thread():
+            held = self.autoencoder.encode_held(as_tensor(frame, self.device), self.state_steps)
+            still = self.autoencoder.encode_held(torch.zeros(1, MOTION_SIZE, device=self.device), 1)
         config = self.denoiser.config
         return StreamState(
             seed=seed,
@@ -171,12 +185,15 @@ class MotionGenerator:
             wanted = (own + config.speech_ahead, config.feature_size)
             raise ValueError(f"features of a chunk must be {wanted}, got {features.shape}")
         joined = np.concatenate([state.speech, features]).astype(np.float32)
-        latents = self.denoise(state, joined, options)
-        history = torch.cat([as_tensor(state.latents, self.device), latents], dim=1)
-        context = self.autoencoder.config.decoder_context
-        motion = (
-            self.autoencoder.decode(history[:, -(context + config.chunk_steps) :])[0].cpu().numpy()
-        )
+        with one_thread():
+            latents = self.denoise(state, joined, options)
+            history = torch.cat([as_tensor(state.latents, self.device), latents], dim=1)
+            context = self.autoencoder.config.decoder_context
+            motion = (
+                self.autoencoder.decode(history[:, -(context + config.chunk_steps) :])[0]
+                .cpu()
+                .numpy()
+            )
         result, moved = self.finish(motion, joined, state, options)
         following = replace(
             moved,

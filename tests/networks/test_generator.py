@@ -193,6 +193,19 @@ def test_only_a_bounded_lookahead_matters(generator: MotionGenerator) -> None:
     assert np.array_equal(collect(generator, features)[:32], collect(generator, changed)[:32])
 
 
+def test_motion_does_not_depend_on_the_thread_count(generator: MotionGenerator) -> None:
+    features, before = make_features(128), torch.get_num_threads()
+    runs = []
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            runs.append(collect(generator, features))
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert np.array_equal(*runs)
+
+
 def test_seed_decides(generator: MotionGenerator) -> None:
     features = make_features(128)
     runs = [
