@@ -13,6 +13,7 @@ Launch (1 core, about 15 minutes)::
 from __future__ import annotations
 
 import argparse
+import itertools
 import copy
 import logging
 import math
@@ -171,7 +172,11 @@ def write_bundle(
     """The generator's bundle with its provenance."""
     parts = fit_parts(clips, basis, distilled=distilled)
     tensors, config = bundle_contents(MotionGenerator(autoencoder, denoiser, parts))
-    command = " ".join(["python", "models/training/distil_student.py", *sys.argv[1:]])
+    # The folder of the clips is a matter of the machine.
+    words = [
+        "DATA" if before == "--data" else word for before, word in itertools.pairwise(sys.argv)
+    ]
+    command = " ".join(["python", "models/training/distil_student.py", *words])
     metadata = {"data_tier": "permissive", "licence": LICENCE, "training_command": command}
     save_bundle(path, tensors, config, metadata)
     log.info("wrote %s, %.1f MB", path, path.stat().st_size / 1e6)

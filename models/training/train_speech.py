@@ -246,7 +246,7 @@ def main() -> None:
         "data_tier": "permissive",
         "data": f"{minutes:.0f} min: flite, festival and espeak-ng synthesis; GRID speaker 1 (CC BY 4.0)",
         "licence": "Apache-2.0",
-        "training_command": " ".join(["train_speech.py", *sys.argv[1:]]),
+        "training_command": " ".join(["python models/training/train_speech.py", *sys.argv[1:]]),
         "results": arguments.note,
     }
     digest = save_bundle(folder / f"{name}.safetensors", tensors, config, metadata)
