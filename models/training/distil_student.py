@@ -13,8 +13,8 @@ Launch (1 core, about 15 minutes)::
 from __future__ import annotations
 
 import argparse
-import itertools
 import copy
+import itertools
 import logging
 import math
 import sys
