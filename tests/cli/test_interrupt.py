@@ -62,6 +62,9 @@ def test_second_signal_does_not_disturb_the_cleaning_up() -> None:
     caught = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
     before = {name: signal.getsignal(name) for name in caught}
     try:
+        # Under nohup, or in the background, some would be ignored from the start.
+        for name in caught:
+            signal.signal(name, signal.SIG_DFL)
         catch_signals()
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGHUP)
