@@ -36,7 +36,7 @@ from talkhead_models.patches import (
 )
 from talkhead_models.plate import background_plate, soft_mask
 from talkhead_models.refiner import Refiner
-from talkhead_models.rig import FaceRig
+from talkhead_models.rig import FaceRig, inset_lips
 from talkhead_models.rings import make_rings, move_rings
 from talkhead_models.warp import (
     apply_affines,
@@ -147,7 +147,8 @@ class FaceRenderer:
         self.plate = background_plate(self.image[y0:y1, x0:x1], self.mask, self.rig.unit)
         self.has_background = bool((self.mask < 250).any())
         self.dark = dark_of(self.image, self.rig.mesh)
-        self.source_corners = self.rig.mesh[:, :2][self.rig.basis.triangles]
+        self.source_mesh = inset_lips(self.rig.mesh, self.rig.unit)
+        self.source_corners = self.source_mesh[:, :2][self.rig.basis.triangles]
         base = np.concatenate([self.rig.mesh[self.oval, :2], self.rings.points[:, :2]])
         self.ring_corners = base[self.rings.triangles]
 
@@ -159,7 +160,7 @@ class FaceRenderer:
                 cv2.resize(image, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_AREA), np.uint8
             )
         # Pixel centres at integers: shrinking moves them by half a pixel.
-        mesh = self.rig.mesh.copy()
+        mesh = self.source_mesh.copy()
         mesh[:, :2] = (mesh[:, :2] + 0.5) * zoom - 0.5
         pose = self.rig.pose
         pose = Pose(pose.scale * zoom, pose.rotation, pose.offset * zoom)

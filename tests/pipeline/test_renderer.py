@@ -8,7 +8,7 @@ from talkhead_models import topology as topo
 from talkhead_models.basis import FaceBasis, lip_gaps
 from talkhead_models.motion import MOTION_SIZE, FaceMotion
 from talkhead_models.renderer import FaceRenderer
-from talkhead_models.rig import FaceRig
+from talkhead_models.rig import FaceRig, inset_lips
 
 FACE_CENTRE, EYE_DISTANCE = np.array([222.0, 110.0, 0.0], np.float32), 58.0
 
@@ -109,3 +109,16 @@ def test_the_border_of_the_picture_never_moves(basis):
     assert np.array_equal(frame[:8], image[:8])
     assert np.array_equal(frame[:100, :8], image[:100, :8])
     assert not np.array_equal(frame[140:160, 140:160], image[140:160, 140:160])
+
+
+def test_parted_lips_give_their_pixels_from_inside_the_lips(basis):
+    coefficients = np.zeros((1, 32), np.float32)
+    coefficients[0, 0] = -1.8
+    opened = ((basis.mean + basis.deltas(coefficients)[0]) * 100 + 300).astype(np.float32)
+    upper, lower = list(topo.UPPER_INNER_LIP), list(topo.LOWER_INNER_LIP)
+    inset = inset_lips(opened, 100)
+    assert (inset[upper, 1] <= opened[upper, 1]).all()
+    assert (inset[lower, 1] >= opened[lower, 1]).all()
+    assert (inset[lower, 1] - inset[upper, 1]).max() > (opened[lower] - opened[upper])[:, 1].max()
+    closed = (basis.mean * 100 + 300).astype(np.float32)
+    np.testing.assert_allclose(inset_lips(closed, 100), closed, atol=0.05)
