@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from talkhead_models.basis import FaceBasis
-from talkhead_models.bundle import load_bundle
+from talkhead_models.bundle import bundle_path, read_checked
 from talkhead_models.generator import GenerateOptions, MotionGenerator, load_motion_generator
 from talkhead_models.motion import MOTION_FPS, FaceMotion
 from talkhead_models.refiner import Refiner, load_refiner
@@ -85,7 +85,7 @@ class TalkingHeadPipeline:
             patch: load_refiner(name).to(settings.device) for patch, name in REFINERS.items()
         }
         names = ("face-basis", settings.bundle, *REFINERS.values())
-        self.hashes = {name: load_bundle(name).sha256 for name in names}
+        self.hashes = {name: read_checked(bundle_path(name))[1] for name in names}
 
     def motion(self, features: SpeechFeatures, num_frames: int) -> Iterator[FaceMotion]:
         """The clip's motion at the output frame rate, chunk by chunk, strengths applied.

@@ -191,6 +191,44 @@ class PatchSource(NamedTuple):
     dark: Array
 
 
+def show_through(
+    spec: PatchSpec, points: Array, size: tuple[int, int], source: PatchSource, gaze: Array
+) -> tuple[Bytes, Array]:
+    """What shows through a patch's holes before refinement, and how far they cover each pixel.
+
+    Args:
+        spec: the patch.
+        points: (478, 2) float32 mesh in the pixels of the result.
+        size: width and height of the result.
+        source: where eyeballs take their pixels, and the dark of the mouth.
+        gaze: (2,) change of gaze from source to target in eye widths.
+
+    Returns:
+        (h, w, 3) uint8 RGB, meaningful where covered, and (h, w) float32 in [0, 1].
+    """
+    hole = np.zeros(size[::-1], np.float32)
+    inside = np.empty((*size[::-1], 3), np.uint8)
+    inside[:] = np.clip(source.dark, 0, 255).astype(np.uint8)
+    for index, outline in enumerate(spec.holes):
+        share = coverage(points[list(outline)], size)
+        hole = np.maximum(hole, share)
+        if spec.name != "eyes":
+            continue
+        rows, columns = np.nonzero(cv2.dilate(share, np.ones((3, 3), np.uint8)) > 0)
+        if len(rows):
+            mapping = EyeMap.between(points, source.mesh, index, gaze)
+            where = mapping.positions(np.stack([columns, rows], 1).astype(np.float32))
+            colours = cv2.remap(
+                source.image,
+                where[None],
+                None,
+                cv2.INTER_LINEAR,
+                borderMode=cv2.BORDER_REPLICATE,
+            )
+            inside[rows, columns] = colours[0]
+    return inside, hole
+
+
 def warp_patch(
     spec: PatchSpec,
     source: PatchSource,
@@ -221,24 +259,10 @@ def warp_patch(
     depth = target[triangles, 2].mean(1)
     ids = raster_ids(corners, size, np.argsort(-depth))
     apply_affines(ids, affines, position)
-    border = cv2.BORDER_REPLICATE
-    skin = cv2.remap(source.image, position, None, cv2.INTER_LINEAR, borderMode=border)
-    hole = np.zeros(size[::-1], np.float32)
-    inside = np.empty_like(skin)
-    inside[:] = np.clip(source.dark, 0, 255).astype(np.uint8)
-    for index, outline in enumerate(spec.holes):
-        share = coverage(points[list(outline)], size)
-        hole = np.maximum(hole, share)
-        if spec.name != "eyes":
-            continue
-        rows_in, columns_in = np.nonzero(cv2.dilate(share, np.ones((3, 3), np.uint8)) > 0)
-        if len(rows_in):
-            mapping = EyeMap.between(points, source.mesh, index, gaze)
-            where = mapping.positions(np.stack([columns_in, rows_in], 1).astype(np.float32))
-            colours = cv2.remap(
-                source.image, where[None], None, cv2.INTER_LINEAR, borderMode=border
-            )
-            inside[rows_in, columns_in] = colours[0]
+    skin = cv2.remap(
+        source.image, position, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+    inside, hole = show_through(spec, points, size, source, gaze)
     return Patch(np.asarray(skin, np.uint8), inside, hole)
 
 

@@ -32,7 +32,7 @@ def soft_mask(person_mask: Array, oval: Array, unit: float) -> Bytes:
     )
 
 
-def background_plate(image: Bytes, mask: Bytes, unit: float) -> Bytes:
+def background_plate(image: Bytes, mask: Bytes) -> Bytes:
     """The picture with the person filled in from around, by push and pull over an image pyramid.
 
     Gortler et al., "The Lumigraph", SIGGRAPH 1996, section 3.4. Pixels where the mask is zero stay as they are.
@@ -40,9 +40,7 @@ def background_plate(image: Bytes, mask: Bytes, unit: float) -> Bytes:
     Args:
         image: (h, w, 3) uint8.
         mask: (h, w) uint8, 255 = person.
-        unit: outer-eye distance in pixels; reserved for the size of the fill's grain.
     """
-    del unit
     known = (mask == 0).astype(np.float32)
     if not known.any():
         return image.copy()

@@ -24,14 +24,13 @@ from talkhead_models.patches import (
     EYES,
     MOUTH,
     PIXELS_PER_UNIT,
-    EyeMap,
     Patch,
     PatchSource,
     PatchSpec,
     crop_patch,
     dark_of,
-    eye_outline,
     patch_frame,
+    show_through,
     warp_patch,
 )
 from talkhead_models.plate import background_plate, soft_mask
@@ -144,9 +143,12 @@ class FaceRenderer:
         self.coarse_grid = np.stack(np.meshgrid(columns, rows), -1)
         oval = self.rig.mesh[self.oval, :2]
         self.anchor = border_anchor(self.coarse_grid, oval, (width, height), self.rig.unit)
-        self.plate = background_plate(self.image[y0:y1, x0:x1], self.mask, self.rig.unit)
+        self.plate = background_plate(self.image[y0:y1, x0:x1], self.mask)
         self.has_background = bool((self.mask < 250).any())
         self.dark = dark_of(self.image, self.rig.mesh)
+        # At full resolution; patches have sources of their own at theirs.
+        whole = np.eye(2, 3, dtype=np.float32)
+        self.source = PatchSource(self.image, self.rig.mesh, whole, self.dark)
         self.source_mesh = inset_lips(self.rig.mesh, self.rig.unit)
         self.source_corners = self.source_mesh[:, :2][self.rig.basis.triangles]
         base = np.concatenate([self.rig.mesh[self.oval, :2], self.rings.points[:, :2]])
@@ -272,32 +274,6 @@ class FaceRenderer:
         )
         return fine, still
 
-    def _inside(
-        self, frame: Placed, region: Bytes, name: str, box: tuple[int, int, int, int]
-    ) -> tuple[Bytes, Array]:
-        """What shows through a patch's holes, and their coverage, in a box of the picture."""
-        bx0, by0, bx1, by1 = box
-        size = (bx1 - bx0, by1 - by0)
-        shift = np.array([bx0, by0], np.float32)
-        if name == "mouth":
-            hole = coverage(frame.mesh[list(topo.INNER_LIPS), :2] - shift, size)
-            inside = np.empty_like(region)
-            inside[:] = np.clip(self.dark, 0, 255).astype(np.uint8)
-            return inside, hole
-        hole, inside = np.zeros(size[::-1], np.float32), region.copy()
-        for eye in range(2):
-            share = coverage(frame.mesh[list(eye_outline(eye)), :2] - shift, size)
-            hole = np.maximum(hole, share)
-            rows, columns = np.nonzero(cv2.dilate(share, np.ones((3, 3), np.uint8)) > 0)
-            if len(rows):
-                mapping = EyeMap.between(frame.mesh, self.rig.mesh, eye, frame.gaze)
-                where = mapping.positions(np.stack([columns, rows], 1).astype(np.float32) + shift)
-                colours = cv2.remap(
-                    self.image, where[None], None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-                )
-                inside[rows, columns] = colours[0]
-        return inside, hole
-
     def _paste_patch(
         self, out: Bytes, frame: Placed, spec: PatchSpec, painted: Painted | None
     ) -> None:
@@ -312,7 +288,9 @@ class FaceRenderer:
         )
         x0, y0, x1, y1 = box
         region = out[y0:y1, x0:x1]
-        inside, hole = self._inside(frame, region, spec.name, box)
+        size = (x1 - x0, y1 - y0)
+        points = frame.mesh[:, :2] - np.array([x0, y0], np.float32)
+        inside, hole = show_through(spec, points, size, self.source, frame.gaze)
         blend = hole[..., None]
         skin_value, inside_value = region.astype(np.float32), inside.astype(np.float32)
         if painted:
@@ -322,7 +300,7 @@ class FaceRenderer:
                 value += cv2.warpAffine(
                     residual,
                     local,
-                    (x1 - x0, y1 - y0),
+                    size,
                     flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
                 )
         skin_value += (inside_value - skin_value) * blend

@@ -34,6 +34,7 @@ from talkhead_models.basis import (
     lip_gaps,
     point_weights,
     rotation_angles,
+    rotation_matrix,
 )
 from talkhead_models.bundle import save_bundle
 from talkhead_models.motion import EXPRESSION_SIZE
@@ -155,8 +156,6 @@ def motion_of(canonical, pose, ok, neutral, basis: FaceBasis) -> dict[str, np.nd
 
     angles = rotation_angles(pose.rotation)
     reference = np.median(angles[ok], axis=0)
-    from talkhead_models.basis import rotation_matrix
-
     relative = pose.rotation @ rotation_matrix(reference).T
     scale = np.median(pose.scale[ok])
     log_scale = np.log(pose.scale / scale)
