@@ -23,7 +23,7 @@ from talkhead_models.autoencoder import AutoencoderConfig, MotionAutoencoder
 from talkhead_models.bundle import Bundle, BundleError, load_bundle
 from talkhead_models.denoiser import Conditions, Denoiser, DenoiserConfig
 from talkhead_models.liveliness import EventConfig, events, smooth_pose, start_events
-from talkhead_models.motion import EXPRESSION_SIZE, MOTION_SIZE, FaceMotion
+from talkhead_models.motion import EXPRESSION_SIZE, GEOMETRY_SIZE, FaceMotion
 from talkhead_models.sampling import chunk_noise, sample, student_predict, teacher_predict
 from talkhead_models.streaming import (
     ChunkPlan,
@@ -39,7 +39,7 @@ FloatArray = NDArray[np.float32]
 
 FEATURES_PER_FRAME = 2
 
-POSE = slice(EXPRESSION_SIZE + 4, MOTION_SIZE)
+POSE = slice(EXPRESSION_SIZE + 4, GEOMETRY_SIZE)
 """Rotation and translation among a motion frame's numbers."""
 
 
@@ -147,10 +147,11 @@ class MotionGenerator:
             reference: motion whose last frame the clip starts from; None is the portrait at rest.
             style: (style_size,) instead of the generator's own, see `GeneratorParts`.
         """
-        frame = np.zeros(MOTION_SIZE, np.float32) if reference is None else reference.to_array()[-1]
+        size = self.autoencoder.config.motion_size
+        frame = np.zeros(size, np.float32) if reference is None else reference.to_array()[-1, :size]
         with one_thread():
             held = self.autoencoder.encode_held(as_tensor(frame, self.device), self.state_steps)
-            still = self.autoencoder.encode_held(torch.zeros(1, MOTION_SIZE, device=self.device), 1)
+            still = self.autoencoder.encode_held(torch.zeros(1, size, device=self.device), 1)
         config = self.denoiser.config
         return StreamState(
             seed=seed,

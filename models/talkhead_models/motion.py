@@ -6,7 +6,7 @@ to points. Everything is relative to the reference (the portrait), so that all z
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from fractions import Fraction
 
 import numpy as np
@@ -15,8 +15,14 @@ from numpy.typing import NDArray
 EXPRESSION_SIZE = 32
 """Number of expression coefficients K."""
 
-MOTION_SIZE = EXPRESSION_SIZE + 10
-"""Width D of a motion frame: expression, lids (2), gaze (2), rotation (3), translation (3)."""
+GEOMETRY_SIZE = EXPRESSION_SIZE + 10
+"""Numbers of a frame that move the mesh: expression, lids (2), gaze (2), rotation (3), translation (3)."""
+
+APPEARANCE_SIZE = 12
+"""Numbers of a frame that say what the mesh cannot: teeth showing, tongue, the wet of the lips."""
+
+MOTION_SIZE = GEOMETRY_SIZE + APPEARANCE_SIZE
+"""Width D of a motion frame: geometry, then appearance."""
 
 MOTION_FPS = 25
 """Frames a second of generated motion; other rates are resampled from it."""
@@ -39,6 +45,7 @@ class FaceMotion:
         translation: (T, 3) float32, x and y in interocular distances (outer eye corners) and the natural log of the
             scale, relative to the reference.
         fps: frames a second.
+        appearance: (T, A) float32, the mouth's appearance code (`talkhead_models.appearance`); 0 = not known.
     """
 
     expression: Array
@@ -47,6 +54,17 @@ class FaceMotion:
     rotation: Array
     translation: Array
     fps: Fraction = Fraction(MOTION_FPS)
+    appearance: Array = field(default_factory=lambda: np.zeros((0, APPEARANCE_SIZE), np.float32))
+
+    def __post_init__(self) -> None:
+        """Fill in an appearance that was not given."""
+        if len(self.appearance) != len(self.expression):
+            if len(self.appearance):
+                raise ValueError(
+                    f"{len(self.appearance)} appearance codes for {len(self.expression)} frames"
+                )
+            filled = np.zeros((len(self.expression), APPEARANCE_SIZE), np.float32)
+            object.__setattr__(self, "appearance", filled)
 
     @property
     def num_frames(self) -> int:
@@ -54,23 +72,32 @@ class FaceMotion:
         return int(self.expression.shape[0])
 
     def to_array(self) -> Array:
-        """All fields side by side, (T, D) float32, in the order of the class."""
-        parts = (self.expression, self.lids, self.gaze, self.rotation, self.translation)
+        """All fields side by side, (T, D) float32: expression, lids, gaze, rotation, translation, appearance."""
+        parts = (
+            self.expression,
+            self.lids,
+            self.gaze,
+            self.rotation,
+            self.translation,
+            self.appearance,
+        )
         return np.concatenate(parts, axis=1).astype(np.float32)
 
     @classmethod
     def from_array(cls, array: Array, fps: Fraction | int = MOTION_FPS) -> FaceMotion:
-        """The inverse of `to_array`.
+        """The inverse of `to_array`; arrays of GEOMETRY_SIZE columns have no appearance.
 
         Raises:
-            ValueError: the array is not (T, D).
+            ValueError: the array is not (T, D) or (T, GEOMETRY_SIZE).
         """
-        if array.ndim != 2 or array.shape[1] != MOTION_SIZE:
+        if array.ndim != 2 or array.shape[1] not in (MOTION_SIZE, GEOMETRY_SIZE):
             raise ValueError(f"motion must be (T, {MOTION_SIZE}), got {array.shape}")
         array = np.asarray(array, np.float32)
-        cuts = np.cumsum([EXPRESSION_SIZE, 2, 2, 3])
-        expression, lids, gaze, rotation, translation = np.split(array, cuts, axis=1)
-        return cls(expression, lids, gaze, rotation, translation, Fraction(fps))
+        cuts = np.cumsum([EXPRESSION_SIZE, 2, 2, 3, 3])
+        *geometry, appearance = np.split(array, cuts, axis=1)
+        if not appearance.shape[1]:
+            appearance = np.zeros((len(array), APPEARANCE_SIZE), np.float32)
+        return cls(*geometry, Fraction(fps), appearance)
 
     def __getitem__(self, index: slice) -> FaceMotion:
         """A run of frames."""

@@ -19,7 +19,7 @@ from splits import HELD_OUT_PREFIXES, SINGLE_SPEAKER, is_validation_clip
 
 from talkhead_models.basis import FaceBasis
 from talkhead_models.motion import EXPRESSION_SIZE as K
-from talkhead_models.motion import MOTION_SIZE
+from talkhead_models.motion import GEOMETRY_SIZE
 
 FEATURE_SIZE = 20
 MIN_SYNC = 0.3
@@ -39,7 +39,7 @@ SPLICE_CANDIDATES = 10
 RISE_FRAMES = 8
 """Frames a face takes from the portrait's expression to the speaker's own rest."""
 
-RIGID = slice(K + 2, MOTION_SIZE)
+RIGID = slice(K + 2, GEOMETRY_SIZE)
 """Gaze, rotation, translation: what may come from another clip than lips and speech."""
 
 
