@@ -21,23 +21,13 @@ import numpy as np
 import torch
 from mediapipe.python.solutions.face_mesh_connections import FACEMESH_TESSELATION
 from scipy.optimize import linear_sum_assignment
-from scipy.signal import savgol_filter
 from splits import is_held_out
 
 from talkhead_models import topology as topo
-from talkhead_models.basis import (
-    NECK_PIVOT,
-    FaceBasis,
-    eye_apertures,
-    fit_pose,
-    gaze_offsets,
-    lip_gaps,
-    point_weights,
-    rotation_angles,
-    rotation_matrix,
-)
+from talkhead_models.basis import FaceBasis, fit_pose, lip_gaps, point_weights, rotation_angles
 from talkhead_models.bundle import save_bundle
 from talkhead_models.motion import EXPRESSION_SIZE
+from talkhead_models.tracking import CanonicalClip, canonicalise, measure, smooth
 
 log = logging.getLogger("build_basis")
 IDENTITY_SIZE = 20
@@ -69,33 +59,6 @@ def mirror_points(mean: np.ndarray) -> np.ndarray:
         u, _, vt = np.linalg.svd(target.T @ source)
         moved = source @ (u @ np.diag([1, 1, np.sign(np.linalg.det(u @ vt))]) @ vt).T + mean.mean(0)
     return partner.astype(np.int32)
-
-
-def neutral_of(canonical: np.ndarray, ok: np.ndarray) -> np.ndarray:
-    """Mean over the tenth of a clip's frames whose lips are nearest to closed, the rest of the gap taken out."""
-    gaps = np.abs(lip_gaps(canonical)).mean(1)
-    gaps[~ok] = np.inf
-    chosen = np.argsort(gaps)[: max(3, int(ok.sum()) // 10)]
-    return canonical[chosen].mean(0)
-
-
-def close_lips(neutral: np.ndarray) -> np.ndarray:
-    """Bring the inner lips of a neutral face together, the rings around them following."""
-    closed = neutral.copy()
-    gap = np.maximum(lip_gaps(neutral), 0)
-    rings = (
-        (topo.UPPER_INNER_LIP, 0.5, 1.0),
-        (topo.LOWER_INNER_LIP, -0.5, 1.0),
-        (topo.UPPER_MIDDLE_LIP[:9], 0.5, 0.9),
-        (topo.LOWER_MIDDLE_LIP[:9], -0.5, 0.9),
-        (topo.UPPER_MIDDLE_LIP[9:], 0.5, 0.7),
-        (topo.LOWER_MIDDLE_LIP[9:], -0.5, 0.7),
-        (topo.UPPER_OUTER_LIP, 0.5, 0.5),
-        (topo.LOWER_OUTER_LIP, -0.5, 0.5),
-    )
-    for ring, share, weight in rings:
-        closed[list(ring), 1] += gap * share * weight
-    return closed
 
 
 def load(path: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -141,42 +104,14 @@ def weighted_pca(data: np.ndarray, weights: np.ndarray, size: int) -> np.ndarray
     return basis.astype(np.float32)
 
 
-def motion_of(canonical, pose, ok, neutral, basis: FaceBasis) -> dict[str, np.ndarray]:
-    """FaceMotion array of one clip from its canonical meshes and poses."""
-    coefficients = basis.project(canonical - neutral)
-    aperture = eye_apertures(canonical)
-    open_eye = np.maximum(np.percentile(aperture[ok], 60, axis=0), 0.08)
-    lids = np.clip(1 - aperture / open_eye, -0.4, 1.0)
-    # Tracked lids of a closed eye still leave a slit: closure counts as full from 85 %.
-    lids = np.where(lids > 0, np.minimum(lids / 0.85, 1.0), lids)
-    gaze = gaze_offsets(canonical)
-    gaze = gaze - np.median(gaze[ok], axis=0)
-    wide_open = (lids.max(1) < 0.4)[:, None]
-    gaze = np.where(wide_open, gaze, 0)
-
-    angles = rotation_angles(pose.rotation)
-    reference = np.median(angles[ok], axis=0)
-    relative = pose.rotation @ rotation_matrix(reference).T
-    scale = np.median(pose.scale[ok])
-    log_scale = np.log(pose.scale / scale)
-    pivot = rotation_matrix(reference) @ NECK_PIVOT * scale
-    base = np.median(pose.offset[ok], axis=0)
-    expected = base + pivot - np.exp(log_scale)[:, None] * np.einsum("tij,j->ti", relative, pivot)
-    shift = (pose.offset - expected)[:, :2] / scale
-    shift -= np.median(shift[ok], axis=0)
-    array = np.concatenate(
-        [coefficients, lids, gaze, rotation_angles(relative), shift, log_scale[:, None]], 1
-    )
-    if len(array) >= 9:
-        k = EXPRESSION_SIZE
-        array[:, :k] = savgol_filter(array[:, :k], 5, 2, axis=0)
-        array[:, k + 2 :] = savgol_filter(array[:, k + 2 :], 9, 2, axis=0)
+def motion_of(clip: CanonicalClip, ok: np.ndarray, basis: FaceBasis) -> dict[str, np.ndarray]:
+    """What is stored of one clip. Lost frames stay as the tracker repeated them: training leaves them out."""
     return {
-        "array": array.astype(np.float32),
+        "array": smooth(measure(clip, ok, basis)).astype(np.float32),
         "ok": ok,
-        "gap": (canonical[:, 14, 1] - canonical[:, 13, 1]).astype(np.float32),
-        "neutral": neutral.astype(np.float32),
-        "yaw": np.degrees(angles[:, 1]).astype(np.float32),
+        "gap": (clip.meshes[:, 14, 1] - clip.meshes[:, 13, 1]).astype(np.float32),
+        "neutral": clip.neutral.astype(np.float32),
+        "yaw": np.degrees(rotation_angles(clip.poses.rotation)[:, 1]).astype(np.float32),
     }
 
 
@@ -218,32 +153,27 @@ def main() -> None:
     log.info("mean face of %d people", len(rough))
 
     # --- Neutral of each clip; deltas of training clips --------------------------------------------------------------
-    canonical, poses, tracked, neutrals = {}, {}, {}, {}
+    clips, tracked = {}, {}
     for name, path in paths.items():
         mesh, ok = load(path)
         if ok.sum() < 20:
             continue
-        pose = fit_pose(mesh, mean)
-        clip = pose.invert(mesh).astype(np.float32)
-        first = neutral_of(clip, ok)
-        # A second fit against the person's own face takes identity out of the pose.
-        pose = fit_pose(mesh, first)
-        clip = pose.invert(mesh).astype(np.float32)
-        canonical[name], poses[name], tracked[name] = clip, pose, ok
-        neutrals[name] = close_lips(neutral_of(clip, ok))
+        clips[name], tracked[name] = canonicalise(mesh, ok, mean), ok
     flip = np.array([-1, 1, 1], np.float32)
     deltas, faces = [], []
-    bulk = [n for n in train if n in canonical and rows[n]["person"] == "grid_s1"]
-    others = [n for n in train if n in canonical and rows[n]["person"] != "grid_s1"]
+    bulk = [n for n in train if n in clips and rows[n]["person"] == "grid_s1"]
+    others = [n for n in train if n in clips and rows[n]["person"] != "grid_s1"]
     chosen_bulk = random.permutation(bulk)[:150] if bulk else []
     for name in [*others, *chosen_bulk]:
-        ok = tracked[name] & (np.abs(np.degrees(rotation_angles(poses[name].rotation)[:, 1])) < 25)
-        delta = (canonical[name] - neutrals[name])[ok]
+        ok = tracked[name] & (
+            np.abs(np.degrees(rotation_angles(clips[name].poses.rotation)[:, 1])) < 25
+        )
+        delta = (clips[name].meshes - clips[name].neutral)[ok]
         keep = random.permutation(len(delta))[: 150 if name in others else 25]
         deltas += [delta[keep], delta[keep][:, partner] * flip]
     for _person, name in one_each.items():
-        if name in neutrals:
-            faces += [neutrals[name], neutrals[name][partner] * flip]
+        if name in clips:
+            faces += [clips[name].neutral, clips[name].neutral[partner] * flip]
     stack = np.concatenate(deltas)
     log.info("%d deltas of %d clips", len(stack), len(others) + len(chosen_bulk))
     neutral_mean = np.mean(faces, 0).astype(np.float32)
@@ -281,8 +211,8 @@ def main() -> None:
     out = args.work / "motion"
     out.mkdir(parents=True, exist_ok=True)
     errors = []
-    for name in canonical:
-        result = motion_of(canonical[name], poses[name], tracked[name], neutrals[name], basis)
+    for name, clip in clips.items():
+        result = motion_of(clip, tracked[name], basis)
         np.savez(out / f"{name}.npz", **result)
         if rows[name]["person"] != "grid_s1":
             errors.append(
