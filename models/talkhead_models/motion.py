@@ -94,10 +94,10 @@ class FaceMotion:
             raise ValueError(f"motion must be (T, {MOTION_SIZE}), got {array.shape}")
         array = np.asarray(array, np.float32)
         cuts = np.cumsum([EXPRESSION_SIZE, 2, 2, 3, 3])
-        *geometry, appearance = np.split(array, cuts, axis=1)
+        expression, lids, gaze, rotation, translation, appearance = np.split(array, cuts, axis=1)
         if not appearance.shape[1]:
             appearance = np.zeros((len(array), APPEARANCE_SIZE), np.float32)
-        return cls(*geometry, Fraction(fps), appearance)
+        return cls(expression, lids, gaze, rotation, translation, Fraction(fps), appearance)
 
     def __getitem__(self, index: slice) -> FaceMotion:
         """A run of frames."""

@@ -1,8 +1,10 @@
 """Stage 3: training pairs of the refiner: a clip's frame warped on to another frame's mesh, and that frame's truth.
 
-Writes ``WORK/patches/<mouth|eyes>_<train|held>.npz`` with uint8 arrays ``skin inside hole truth source source_hole
-region``, and ``person`` (index into ``people``) and ``research`` (its tier). Pairs of one clip only; heads turned by
-more than 30 degrees, or by more than 15 between the two frames, are left out. Eye pairs oversample blinks.
+Writes ``WORK/patches/<mouth|eyes>_<train|held>.npz``: uint8 arrays ``skin inside hole truth region`` (N, 2, h, w, ...)
+of a target frame and the frame behind it (for temporal consistency), ``source source_hole`` (N, h, w, ...) of the frame
+that they are warped from, ``person`` (index into ``people``) and ``research`` (its tier). Pairs of one clip only; heads
+turned by more than 30 degrees, or by more than 15 between the two frames, are left out. Eye pairs oversample blinks.
+``--suffix`` keeps another choice of tiers apart.
 
 Launch (1 core, about 6 minutes)::
 
@@ -44,6 +46,7 @@ log = logging.getLogger("prepare_patches")
 
 OUTER_LIPS = (OUTER_CORNERS[0], *UPPER_OUTER_LIP, OUTER_CORNERS[1], *reversed(LOWER_OUTER_LIP))
 EYE_RINGS = tuple((*ABOVE_LIDS[eye], *reversed(BELOW_LIDS[eye])) for eye in (0, 1))
+NAMES = ("skin", "inside", "hole", "truth", "region", "source", "source_hole", "person", "research")
 REGIONS = {"mouth": (OUTER_LIPS,), "eyes": EYE_RINGS}
 """Polygons in which errors are reported and weighted: the whole mouth, the eyes with their lids."""
 
@@ -62,13 +65,17 @@ def pick_pairs(
 ) -> list[tuple[int, int]]:
     """(source, target) frame indices: sources anywhere (open mouths too), targets spread over the range of motion."""
     indices = np.flatnonzero(usable)
+    # The frame behind a target is used too.
+    targets = np.flatnonzero(usable[:-1] & usable[1:])
+    if not len(targets):
+        return []
     yaw = motion["yaw"]
     if spec is MOUTH:
-        weight = 0.02 + np.maximum(motion["gap"][indices], 0)
+        weight = 0.02 + np.maximum(motion["gap"][targets], 0)
     else:
-        weight = 0.08 + np.clip(motion["array"][indices, 32:34].mean(1), 0, 1)
+        weight = 0.08 + np.clip(motion["array"][targets, 32:34].mean(1), 0, 1)
     pairs = []
-    for target in random.choice(indices, size=count * 2, p=weight / weight.sum()):
+    for target in random.choice(targets, size=count * 2, p=weight / weight.sum()):
         source = random.choice(indices)
         if abs(int(source) - int(target)) >= 3 and abs(yaw[source] - yaw[target]) < 15:
             pairs.append((int(source), int(target)))
@@ -78,35 +85,27 @@ def pick_pairs(
 def make_pair(
     spec: PatchSpec, frames, mesh, neutral, gaze, basis: FaceBasis, source: int, target: int
 ):
-    poses = fit_pose(mesh[[source, target]], neutral)
-    framing = [patch_frame(spec, neutral, Pose(*(value[i] for value in poses))) for i in (0, 1)]
+    """One sample: the arrays of `NAMES`."""
+    numbers = (source, target, target + 1)
+    poses = fit_pose(mesh[list(numbers)], neutral)
+    framing = [patch_frame(spec, neutral, Pose(*(value[i] for value in poses))) for i in range(3)]
     origin = PatchSource(
         frames[source], mesh[source], framing[0], dark_of(frames[source], mesh[source])
     )
-    change = gaze[target] - gaze[source]
-    patch = warp_patch(spec, origin, mesh[target], framing[1], basis.triangles, change)
-    points = transform(mesh[source][:, :2], framing[0])
-    size = (spec.width, spec.height)
-    source_hole = np.max([coverage(points[list(hole)], size) for hole in spec.holes], 0)
-    truth = crop_patch(spec, frames[target], framing[1])
-    own = crop_patch(spec, frames[source], framing[0])
     to_bytes = lambda mask: np.rint(mask * 255).astype(np.uint8)  # noqa: E731
-    region = np.max(
-        [
-            coverage(transform(mesh[target][list(o), :2], framing[1]), size)
-            for o in REGIONS[spec.name]
-        ],
-        0,
-    )
-    return (
-        patch.skin,
-        patch.inside,
-        to_bytes(patch.hole),
-        truth,
-        own,
-        to_bytes(source_hole),
-        to_bytes(region),
-    )
+    size = (spec.width, spec.height)
+    series = []
+    for number, frame in zip(numbers[1:], framing[1:], strict=True):
+        change = gaze[number] - gaze[source]
+        patch = warp_patch(spec, origin, mesh[number], frame, basis.triangles, change)
+        outlines = [transform(mesh[number][list(o), :2], frame) for o in REGIONS[spec.name]]
+        region = np.max([coverage(outline, size) for outline in outlines], 0)
+        truth = crop_patch(spec, frames[number], frame)
+        series.append((patch.skin, patch.inside, to_bytes(patch.hole), truth, to_bytes(region)))
+    points = transform(mesh[source][:, :2], framing[0])
+    source_hole = np.max([coverage(points[list(hole)], size) for hole in spec.holes], 0)
+    own = crop_patch(spec, frames[source], framing[0])
+    return (*(np.stack(pair) for pair in zip(*series, strict=True)), own, to_bytes(source_hole))
 
 
 def main() -> None:
@@ -123,6 +122,7 @@ def main() -> None:
     )
     parser.add_argument("--held-per-person", type=int, default=24)
     parser.add_argument("--tiers", default="permissive", help="tiers to train on, comma separated")
+    parser.add_argument("--suffix", default="", help="of the written files' names")
     parser.add_argument("--kinds", default="mouth,eyes")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
@@ -180,21 +180,12 @@ def main() -> None:
                         (*pair, len(people) - 1, row["tier"] == "research")
                     )
         log.info("%s: %s", person, {key: len(value) for key, value in store.items()})
-    names = (
-        "skin",
-        "inside",
-        "hole",
-        "truth",
-        "source",
-        "source_hole",
-        "region",
-        "person",
-        "research",
-    )
     for (kind, held), pairs in store.items():
-        arrays = {name: np.array([pair[i] for pair in pairs]) for i, name in enumerate(names)}
+        arrays = {name: np.array([pair[i] for pair in pairs]) for i, name in enumerate(NAMES)}
         np.savez(
-            out / f"{kind}_{'held' if held else 'train'}.npz", people=np.array(people), **arrays
+            out / f"{kind}_{'held' if held else 'train'}{args.suffix}.npz",
+            people=np.array(people),
+            **arrays,
         )
 
 
