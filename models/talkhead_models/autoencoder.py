@@ -8,13 +8,13 @@ the same computation as everything at once.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from talkhead_models.motion import MOTION_SIZE
+from talkhead_models.motion import APPEARANCE_SIZE, GEOMETRY_SIZE
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class AutoencoderConfig:
         kernel: taps of a causal convolution.
     """
 
-    motion_size: int = MOTION_SIZE
+    motion_size: int = GEOMETRY_SIZE
     latent_size: int = 48
     frames_per_step: int = 4
     width: int = 192
@@ -185,3 +185,50 @@ class MotionAutoencoder(nn.Module):
         """
         frames = (self.config.encoder_context + steps) * self.config.frames_per_step
         return self.encode(frame[:, None].expand(-1, frames, -1))
+
+
+APPEARANCE_AUTOENCODER = AutoencoderConfig(
+    motion_size=APPEARANCE_SIZE, latent_size=16, width=96, frame_width=48
+)
+"""Sizes of the appearance code's autoencoder."""
+
+
+class JointAutoencoder(nn.Module):
+    """Two autoencoders side by side, for the mesh's motion and for the mouth's appearance; one latent.
+
+    They share no weights: what the appearance needs costs the geometry nothing.
+    """
+
+    def __init__(self, geometry: MotionAutoencoder, appearance: MotionAutoencoder) -> None:
+        super().__init__()
+        first, second = geometry.config, appearance.config
+        for name in ("frames_per_step", "encoder_context", "decoder_context"):
+            if getattr(first, name) != getattr(second, name):
+                raise ValueError(f"the autoencoders of geometry and appearance differ in {name}")
+        self.geometry = geometry
+        self.appearance = appearance
+        self.config = replace(
+            first,
+            motion_size=first.motion_size + second.motion_size,
+            latent_size=first.latent_size + second.latent_size,
+        )
+
+    def encode(self, motion: Tensor) -> Tensor:
+        """Motion to normalised latents; see `MotionAutoencoder.encode`."""
+        size = self.geometry.config.motion_size
+        parts = motion[..., :size], motion[..., size:]
+        return torch.cat([self.geometry.encode(parts[0]), self.appearance.encode(parts[1])], -1)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Normalised latents to motion; see `MotionAutoencoder.decode`."""
+        size = self.geometry.config.latent_size
+        parts = latents[..., :size], latents[..., size:]
+        return torch.cat([self.geometry.decode(parts[0]), self.appearance.decode(parts[1])], -1)
+
+    def encode_held(self, frame: Tensor, steps: int) -> Tensor:
+        """Latents of one frame held still; see `MotionAutoencoder.encode_held`."""
+        frames = (self.config.encoder_context + steps) * self.config.frames_per_step
+        return self.encode(frame[:, None].expand(-1, frames, -1))
+
+
+Autoencoder = MotionAutoencoder | JointAutoencoder

@@ -19,7 +19,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from talkhead_models.articulation import MARGIN, Articulation
-from talkhead_models.autoencoder import AutoencoderConfig, MotionAutoencoder
+from talkhead_models.autoencoder import (
+    Autoencoder,
+    AutoencoderConfig,
+    JointAutoencoder,
+    MotionAutoencoder,
+)
 from talkhead_models.bundle import Bundle, BundleError, load_bundle
 from talkhead_models.denoiser import Conditions, Denoiser, DenoiserConfig
 from talkhead_models.liveliness import EventConfig, events, smooth_pose, start_events
@@ -104,7 +109,7 @@ class MotionGenerator:
 
     def __init__(
         self,
-        autoencoder: MotionAutoencoder,
+        autoencoder: Autoencoder,
         denoiser: Denoiser,
         parts: GeneratorParts,
         device: str = "cpu",
@@ -291,10 +296,17 @@ def bundle_contents(generator: MotionGenerator) -> tuple[dict[str, Tensor], dict
     """Tensors and config of a generator's bundle; network weights in half precision, statistics in
     single."""
     tensors: dict[str, Tensor] = {}
-    for prefix, network in (
-        ("autoencoder", generator.autoencoder),
-        ("denoiser", generator.denoiser),
-    ):
+    autoencoder = generator.autoencoder
+    networks: dict[str, torch.nn.Module] = {"denoiser": generator.denoiser}
+    configs = {"denoiser": asdict(generator.denoiser.config)}
+    if isinstance(autoencoder, JointAutoencoder):
+        networks |= {"autoencoder": autoencoder.geometry, "appearance": autoencoder.appearance}
+        configs["autoencoder"] = asdict(autoencoder.geometry.config)
+        configs["appearance"] = asdict(autoencoder.appearance.config)
+    else:
+        networks["autoencoder"] = autoencoder
+        configs["autoencoder"] = asdict(autoencoder.config)
+    for prefix, network in networks.items():
         exact = {name for name, _ in network.named_buffers()}
         for name, tensor in network.state_dict().items():
             tensors[f"{prefix}.{name}"] = tensor if name in exact else tensor.half()
@@ -302,8 +314,7 @@ def bundle_contents(generator: MotionGenerator) -> tuple[dict[str, Tensor], dict
     for name in ("gaps", "rest", "moves"):
         tensors[f"articulation.{name}"] = torch.from_numpy(getattr(articulation, name).copy())
     config = {
-        "autoencoder": asdict(generator.autoencoder.config),
-        "denoiser": asdict(generator.denoiser.config),
+        **configs,
         "events": asdict(generator.parts.events),
         "style": [float(number) for number in generator.parts.style],
         "open_gap": articulation.open_gap,
@@ -321,6 +332,13 @@ def part_of(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     }
 
 
+def load_part(bundle: Bundle, name: str) -> MotionAutoencoder:
+    """One autoencoder of a bundle."""
+    autoencoder = MotionAutoencoder(AutoencoderConfig(**bundle.config[name]))
+    autoencoder.load_state_dict(part_of(bundle.tensors, name))
+    return autoencoder
+
+
 def generator_from_bundle(bundle: Bundle, device: str = "cpu") -> MotionGenerator:
     """A generator from a loaded bundle.
 
@@ -329,8 +347,10 @@ def generator_from_bundle(bundle: Bundle, device: str = "cpu") -> MotionGenerato
     """
     config = bundle.config
     try:
-        autoencoder = MotionAutoencoder(AutoencoderConfig(**config["autoencoder"]))
-        autoencoder.load_state_dict(part_of(bundle.tensors, "autoencoder"))
+        geometry = load_part(bundle, "autoencoder")
+        autoencoder: Autoencoder = geometry
+        if "appearance" in config:
+            autoencoder = JointAutoencoder(geometry, load_part(bundle, "appearance"))
         denoiser = Denoiser(DenoiserConfig(**config["denoiser"]))
         denoiser.load_state_dict(part_of(bundle.tensors, "denoiser"))
         maps = {name: t.numpy() for name, t in part_of(bundle.tensors, "articulation").items()}

@@ -24,14 +24,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from generator_data import Batch, conditions_of, draw, load_autoencoder
+from generator_data import Batch, conditions_of, draw, load_autoencoders
 from generator_parts import fit_parts
 from motion_data import Clip, WindowSampler, load_clips
 from torch import Tensor
 from train_autoencoder import lip_matrix
 from train_teacher import blur_past, follow
 
-from talkhead_models.autoencoder import MotionAutoencoder
+from talkhead_models.autoencoder import Autoencoder
 from talkhead_models.basis import FaceBasis
 from talkhead_models.bundle import save_bundle
 from talkhead_models.denoiser import Conditions, Denoiser, DenoiserConfig
@@ -105,7 +105,7 @@ def own_past(
 
 
 def student_loss(
-    networks: tuple[Denoiser, Denoiser, Denoiser, MotionAutoencoder],
+    networks: tuple[Denoiser, Denoiser, Denoiser, Autoencoder],
     batch: Batch,
     lips: Tensor,
     rng: np.random.Generator,
@@ -162,7 +162,7 @@ def student_loss(
 
 def write_bundle(
     path: Path,
-    autoencoder: MotionAutoencoder,
+    autoencoder: Autoencoder,
     denoiser: Denoiser,
     clips: list[Clip],
     basis: FaceBasis,
@@ -189,6 +189,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder with clips.csv")
     parser.add_argument("--work", type=Path, default=Path("data/train"))
     parser.add_argument("--autoencoder", type=Path, default=Path("data/train/runs/autoencoder.pt"))
+    parser.add_argument("--appearance", type=Path, default=Path("data/train/runs/appearance.pt"))
     parser.add_argument("--teacher", type=Path, default=Path("data/train/runs/teacher.pt"))
     parser.add_argument("--out", type=Path, default=Path("data/train/runs/student.pt"))
     parser.add_argument("--bundle", type=Path, default=Path("data/train/runs/talkhead.safetensors"))
@@ -206,7 +207,7 @@ def main() -> None:
 
     # Data and networks.
     basis = FaceBasis.load()
-    autoencoder = load_autoencoder(args.autoencoder)
+    autoencoder = load_autoencoders(args.autoencoder, args.appearance)
     stored = torch.load(args.teacher, weights_only=True)
     config = DenoiserConfig(**stored["config"])
     teacher = Denoiser(config)

@@ -11,18 +11,27 @@ import torch
 from motion_data import WindowSampler
 from torch import Tensor
 
-from talkhead_models.autoencoder import AutoencoderConfig, MotionAutoencoder
+from talkhead_models.autoencoder import (
+    Autoencoder,
+    AutoencoderConfig,
+    JointAutoencoder,
+    MotionAutoencoder,
+)
 from talkhead_models.denoiser import FEATURES_PER_STEP, NUM_VISEMES, Conditions, DenoiserConfig
-from talkhead_models.motion import MOTION_SIZE
 from talkhead_models.streaming import speech_windows
 
 
 def load_autoencoder(path: Path) -> MotionAutoencoder:
-    """The frozen autoencoder of stage 3."""
+    """A frozen autoencoder of stage 3."""
     stored = torch.load(path, weights_only=True)
     model = MotionAutoencoder(AutoencoderConfig(**stored["config"]))
     model.load_state_dict(stored["model"])
     return model.eval().requires_grad_(False)
+
+
+def load_autoencoders(geometry: Path, appearance: Path) -> JointAutoencoder:
+    """Both frozen autoencoders of stage 3, side by side."""
+    return JointAutoencoder(load_autoencoder(geometry), load_autoencoder(appearance))
 
 
 @dataclass(frozen=True)
@@ -77,7 +86,7 @@ def vary_speech(features: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 def draw(
     sampler: WindowSampler,
-    autoencoder: MotionAutoencoder,
+    autoencoder: Autoencoder,
     config: DenoiserConfig,
     size: int,
     *,
@@ -98,7 +107,7 @@ def draw(
     end = (left + steps) * FEATURES_PER_STEP + config.speech_ahead
     with torch.no_grad():
         latents = autoencoder.encode(motion)
-        still = autoencoder.encode_held(torch.zeros(1, MOTION_SIZE), 1)
+        still = autoencoder.encode_held(torch.zeros(1, autoencoder.config.motion_size), 1)
     return Batch(
         latents=latents,
         windows=speech_windows(torch.from_numpy(features[:, start:end]), config),

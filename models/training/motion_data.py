@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from scipy.signal import savgol_filter
 from splits import HELD_OUT_PREFIXES, SINGLE_SPEAKER, is_validation_clip
 
 from talkhead_models.basis import FaceBasis
+from talkhead_models.motion import APPEARANCE_SIZE, GEOMETRY_SIZE
 from talkhead_models.motion import EXPRESSION_SIZE as K
-from talkhead_models.motion import GEOMETRY_SIZE
 
 FEATURE_SIZE = 20
 MIN_SYNC = 0.3
@@ -41,6 +42,9 @@ RISE_FRAMES = 8
 
 RIGID = slice(K + 2, GEOMETRY_SIZE)
 """Gaze, rotation, translation: what may come from another clip than lips and speech."""
+
+APPEARANCE = slice(GEOMETRY_SIZE, GEOMETRY_SIZE + APPEARANCE_SIZE)
+"""What belongs to the lips but is not in the mesh."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,7 @@ def style_of(motion: np.ndarray, basis: FaceBasis, *, clean: bool = True) -> np.
     """
     gap = basis.lip_gap(motion[:, :K])
     deviation = motion.std(0)
-    turn, place = deviation[K + 4 : K + 7], deviation[K + 7 :]
+    turn, place = deviation[K + 4 : K + 7], deviation[K + 7 : GEOMETRY_SIZE]
     numbers = [
         np.percentile(gap, 95) / 0.12,
         gap.std() / 0.045,
@@ -153,6 +157,19 @@ def align_features(features: np.ndarray | None, path: Path) -> np.ndarray | None
     return np.concatenate([visemes[index], features[:, visemes.shape[1] :]], axis=1)
 
 
+def with_appearance(motion: np.ndarray, path: Path, ok: np.ndarray) -> np.ndarray:
+    """Motion (T, 42) with the mouth's appearance code (T, 12) beside it; zeros where there is none."""
+    codes = np.zeros((len(motion), APPEARANCE_SIZE), np.float32)
+    if path.exists():
+        with np.load(path) as stored:
+            known = stored["codes"]
+        good = np.flatnonzero(ok[: len(known)])
+        for column in range(APPEARANCE_SIZE):
+            codes[:, column] = np.interp(np.arange(len(motion)), good, known[good, column])
+        codes = savgol_filter(codes, 5, 2, axis=0)
+    return np.concatenate([motion, codes], 1).astype(np.float32)
+
+
 def usable_features(
     row: dict[str, str], path: Path, motion: np.ndarray, basis: FaceBasis
 ) -> np.ndarray | None:
@@ -188,6 +205,7 @@ def load_clips(
         if ok.mean() < 0.97 or len(motion) < 50:
             continue
         motion[:, :K] = np.clip(motion[:, :K], -5, 5)
+        motion = with_appearance(motion, work / "appearance" / f"{name}.npz", ok)
         features = usable_features(row, work / "features" / f"{name}.npz", motion, basis)
         aligned = align_features(features, work / "aligned" / f"{name}.npz")
         rests = [
@@ -294,9 +312,10 @@ class WindowSampler:
         )
         features[2 * at :] = known[2 * span.start : 2 * span.stop]
         # The step between the two faces fades over the first frames.
-        jump = motion[at - 1, :K] - clip.motion[start - 1, :K]
         fade = np.clip(1 - (np.arange(num_frames - at) + 1) / 4, 0, 1)[:, None].astype(np.float32)
-        motion[at:, :K] = clip.motion[span, :K] + fade * jump
+        for part in (slice(0, K), APPEARANCE):
+            jump = motion[at - 1, part] - clip.motion[start - 1, part]
+            motion[at:, part] = clip.motion[span, part] + fade * jump
 
     def window(
         self, num_frames: int, before: int
@@ -318,7 +337,7 @@ class WindowSampler:
         motion[:, :K] *= amount
         style[:3] *= amount
         turn = float(rng.uniform(0.4, 1.2))
-        motion[:, K + 4 :] *= turn
+        motion[:, K + 4 : GEOMETRY_SIZE] *= turn
         style[3:8] *= turn
         if rng.random() < 0.5:
             motion = mirrored(motion, self.basis)

@@ -1,13 +1,15 @@
-"""Stage 3: train the motion autoencoder.
+"""Stage 3: train the motion autoencoders, ``--part geometry`` and ``--part appearance``.
 
-Reads ``WORK/motion`` (stage 2); writes ``OUT`` (a checkpoint with optimiser, resumed from when it
-is there) and prints held-out errors, the lips' in mesh units. The weights reach the bundle with
-the student's (`distil_student.py`).
+Reads ``WORK/motion`` (stage 2) and ``WORK/appearance`` (extract_appearance.py); writes ``OUT`` (a
+checkpoint with optimiser, resumed from when it is there) and prints held-out errors, the lips' in
+mesh units. The weights reach the bundle with the student's (`distil_student.py`).
 
-Launch (1 core, about 10 minutes)::
+Launch (1 core, about 10 and 3 minutes)::
 
     OMP_NUM_THREADS=1 python models/training/train_autoencoder.py --data DATA --work data/train
     --minutes 10
+    OMP_NUM_THREADS=1 python models/training/train_autoencoder.py --data DATA --work data/train
+    --part appearance --out data/train/runs/appearance.pt --minutes 3
 """
 
 from __future__ import annotations
@@ -21,26 +23,32 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from motion_data import Clip, WindowSampler, load_clips
+from motion_data import APPEARANCE, Clip, WindowSampler, load_clips
 from torch import Tensor
 
 from talkhead_models import topology as topo
-from talkhead_models.autoencoder import AutoencoderConfig, MotionAutoencoder
+from talkhead_models.autoencoder import (
+    APPEARANCE_AUTOENCODER,
+    AutoencoderConfig,
+    MotionAutoencoder,
+)
 from talkhead_models.basis import FaceBasis
 from talkhead_models.motion import EXPRESSION_SIZE as K
-from talkhead_models.motion import MOTION_SIZE
+from talkhead_models.motion import GEOMETRY_SIZE
 
 log = logging.getLogger("train_autoencoder")
 
 LATENT_NOISE = 0.1
 LATENT_PENALTY = 2e-3
 STEPS = 16
+PARTS = {"geometry": slice(0, GEOMETRY_SIZE), "appearance": APPEARANCE}
+"""Columns of a motion frame that each autoencoder is for."""
 
 
 def channel_weights() -> Tensor:
     """Weight of each standardised motion channel: pose weighs a little more than one of many
     expressions."""
-    weights = torch.full((MOTION_SIZE,), 0.5)
+    weights = torch.full((GEOMETRY_SIZE,), 0.5)
     weights[K : K + 2] = 2.0
     weights[K + 4 :] = 2.0
     return weights
@@ -72,6 +80,12 @@ def reconstruction_loss(
     return loss, moved.square().mean().sqrt()
 
 
+def appearance_loss(output: Tensor, target: Tensor, std: Tensor) -> tuple[Tensor, Tensor]:
+    """Error of the standardised codes with first differences; and its root mean square."""
+    error = (output - target) / std
+    return error.square().mean() + error.diff(dim=1).square().mean(), error.square().mean().sqrt()
+
+
 def lip_matrix(basis: FaceBasis) -> Tensor:
     """(K, P * 2): x and y of the lip points, the inner ones twice (they decide whether the mouth
     is closed)."""
@@ -79,20 +93,25 @@ def lip_matrix(basis: FaceBasis) -> Tensor:
     return torch.from_numpy(basis.expression[:, points, :2].reshape(K, -1).copy())
 
 
-def motion_statistics(clips: list[Clip], basis: FaceBasis, frames: int) -> tuple[Tensor, Tensor]:
-    """Mean and deviation of the channels over augmented windows."""
+def motion_statistics(
+    clips: list[Clip], basis: FaceBasis, frames: int, part: slice
+) -> tuple[Tensor, Tensor]:
+    """Mean and deviation of a part's channels over augmented windows."""
     motion = WindowSampler(clips, basis, seed=1).batch(512, frames, 0).motion
-    flat = torch.from_numpy(motion.reshape(-1, MOTION_SIZE))
+    flat = torch.from_numpy(motion.reshape(-1, motion.shape[-1]))
     mean = flat.mean(0)
-    mean[K + 2 :] = 0
-    return mean, flat.std(0).clamp_min(1e-3)
+    mean[K + 2 : GEOMETRY_SIZE] = 0
+    return mean[part], flat.std(0).clamp_min(1e-3)[part]
 
 
 @torch.no_grad()
-def latent_statistics(model: MotionAutoencoder, sampler: WindowSampler, frames: int) -> None:
+def latent_statistics(
+    model: MotionAutoencoder, sampler: WindowSampler, frames: int, part: slice
+) -> None:
     """Measure the latents and set the model's buffers."""
     latents = [
-        model.encode_raw(torch.from_numpy(sampler.batch(128, frames, 0).motion)) for _ in range(8)
+        model.encode_raw(torch.from_numpy(sampler.batch(128, frames, 0).motion[..., part]))
+        for _ in range(8)
     ]
     flat = torch.cat(latents).reshape(-1, model.config.latent_size)
     model.latent_mean.copy_(flat.mean(0))
@@ -112,14 +131,25 @@ def reconstruct(model: MotionAutoencoder, motion: np.ndarray) -> np.ndarray:
     return model.decode(latents)[0, : len(motion)].numpy()
 
 
+def report_appearance(model: MotionAutoencoder, clips: list[Clip]) -> str:
+    """Error of the codes on held-out clips."""
+    errors = [
+        reconstruct(model, clip.motion[:, APPEARANCE]) - clip.motion[:, APPEARANCE]
+        for clip in clips
+    ]
+    shares = np.square(np.concatenate(errors)).mean(0) / model.motion_std.square().numpy()
+    return f"appearance {np.sqrt(shares.mean()):.3f} of its deviation"
+
+
 def report(model: MotionAutoencoder, clips: list[Clip], basis: FaceBasis, lips: Tensor) -> str:
     """Errors on held-out clips."""
     lip, gap, turn, lids = [], [], [], []
     for clip in clips:
-        output = reconstruct(model, clip.motion)
-        error = output - clip.motion
+        motion = clip.motion[:, :GEOMETRY_SIZE]
+        output = reconstruct(model, motion)
+        error = output - motion
         lip.append(np.sqrt(np.mean((error[:, :K] @ lips.numpy()) ** 2)))
-        gap.append(np.abs(basis.lip_gap(output[:, :K]) - basis.lip_gap(clip.motion[:, :K])).mean())
+        gap.append(np.abs(basis.lip_gap(output[:, :K]) - basis.lip_gap(motion[:, :K])).mean())
         turn.append(np.degrees(np.abs(error[:, K + 4 : K + 7]).mean()))
         lids.append(np.abs(error[:, K : K + 2]).mean())
     return (
@@ -134,6 +164,7 @@ def main() -> None:
     )
     parser.add_argument("--data", type=Path, required=True, help="folder with clips.csv")
     parser.add_argument("--work", type=Path, default=Path("data/train"))
+    parser.add_argument("--part", choices=tuple(PARTS), default="geometry")
     parser.add_argument("--out", type=Path, default=Path("data/train/runs/autoencoder.pt"))
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--batch", type=int, default=48)
@@ -150,10 +181,11 @@ def main() -> None:
     lips = lip_matrix(basis)
 
     # Network.
-    config = AutoencoderConfig()
+    part = PARTS[args.part]
+    config = AutoencoderConfig() if args.part == "geometry" else APPEARANCE_AUTOENCODER
     model = MotionAutoencoder(config)
     frames = (config.encoder_context + config.decoder_context + STEPS) * config.frames_per_step
-    mean, std = motion_statistics(clips, basis, frames)
+    mean, std = motion_statistics(clips, basis, frames, part)
     model.motion_mean.copy_(mean)
     model.motion_std.copy_(std)
     optimiser = torch.optim.AdamW(model.parameters(), lr=args.rate, weight_decay=1e-4)
@@ -181,10 +213,14 @@ def main() -> None:
                 * warm
                 * max(0.02, 0.5 + 0.5 * math.cos(math.pi * elapsed / (args.minutes * 60)))
             )
-        motion = torch.from_numpy(sampler.batch(args.batch, frames, 8).motion)
+        motion = torch.from_numpy(sampler.batch(args.batch, frames, 8).motion[..., part])
         latents = model.encode_raw(motion)
         output = model.decode_raw(latents + LATENT_NOISE * torch.randn_like(latents))
-        loss, lip_error = reconstruction_loss(output, motion[:, -output.shape[1] :], std, lips)
+        wanted = motion[:, -output.shape[1] :]
+        if args.part == "geometry":
+            loss, lip_error = reconstruction_loss(output, wanted, std, lips)
+        else:
+            loss, lip_error = appearance_loss(output, wanted, std)
         total = loss + LATENT_PENALTY * latents.square().mean()
         optimiser.zero_grad()
         total.backward()
@@ -201,8 +237,11 @@ def main() -> None:
             )
 
     # Statistics, held-out errors, checkpoint.
-    latent_statistics(model, sampler, frames)
-    log.info("held out: %s", report(model, held_out, basis, lips))
+    latent_statistics(model, sampler, frames, part)
+    if args.part == "geometry":
+        log.info("held out: %s", report(model, held_out, basis, lips))
+    else:
+        log.info("held out: %s", report_appearance(model, held_out))
     args.out.parent.mkdir(parents=True, exist_ok=True)
     torch.save(
         {

@@ -23,12 +23,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from generator_data import Batch, conditions_of, draw, load_autoencoder
+from generator_data import Batch, conditions_of, draw, load_autoencoders
 from motion_data import WindowSampler, load_clips
 from torch import Tensor
 from train_autoencoder import lip_matrix
 
-from talkhead_models.autoencoder import MotionAutoencoder
+from talkhead_models.autoencoder import Autoencoder
 from talkhead_models.basis import FaceBasis
 from talkhead_models.denoiser import Denoiser, DenoiserConfig
 from talkhead_models.motion import EXPRESSION_SIZE as K
@@ -57,7 +57,7 @@ def blur_past(past: Tensor, strength: float = PAST_NOISE) -> Tensor:
 
 
 def lip_loss(
-    autoencoder: MotionAutoencoder,
+    autoencoder: Autoencoder,
     past: Tensor,
     clean: Tensor,
     motion: Tensor,
@@ -80,7 +80,7 @@ def lip_loss(
 
 def teacher_loss(
     model: Denoiser,
-    autoencoder: MotionAutoencoder,
+    autoencoder: Autoencoder,
     batch: Batch,
     lips: Tensor,
     generator: torch.Generator,
@@ -124,6 +124,19 @@ def follow(average: Denoiser, model: Denoiser, step: int) -> None:
         slow.lerp_(fast, 1 - decay)
 
 
+def widen(weights: dict[str, Tensor], config: DenoiserConfig) -> dict[str, Tensor]:
+    """Weights of a denoiser of fewer latents or style numbers: the new ones begin without effect."""
+    new_style = config.style_size - weights["style_input.weight"].shape[1]
+    new_latents = config.latent_size - weights["latent_input.weight"].shape[1]
+    pad = torch.nn.functional.pad
+    wider = {"style_input.weight": pad(weights["style_input.weight"], (0, new_style))}
+    for name in ("latent_input.weight", "past_bottleneck.weight"):
+        wider[name] = pad(weights[name], (0, new_latents))
+    wider["output.weight"] = pad(weights["output.weight"], (0, 0, 0, new_latents))
+    wider["output.bias"] = pad(weights["output.bias"], (0, new_latents))
+    return weights | wider
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -131,6 +144,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder with clips.csv")
     parser.add_argument("--work", type=Path, default=Path("data/train"))
     parser.add_argument("--autoencoder", type=Path, default=Path("data/train/runs/autoencoder.pt"))
+    parser.add_argument("--appearance", type=Path, default=Path("data/train/runs/appearance.pt"))
     parser.add_argument("--out", type=Path, default=Path("data/train/runs/teacher.pt"))
     parser.add_argument(
         "--init", type=Path, help="checkpoint to take the weights from, schedule anew"
@@ -146,13 +160,13 @@ def main() -> None:
 
     # Data.
     basis = FaceBasis.load()
-    autoencoder = load_autoencoder(args.autoencoder)
+    autoencoder = load_autoencoders(args.autoencoder, args.appearance)
     clips = load_clips(args.data, args.work, basis)
     held_out = load_clips(args.data, args.work, basis, validation=True)
     lips = lip_matrix(basis)
 
     # Network.
-    config = DenoiserConfig()
+    config = DenoiserConfig(latent_size=autoencoder.config.latent_size)
     model = Denoiser(config)
     average = copy.deepcopy(model).requires_grad_(False)
     optimiser = torch.optim.AdamW(
@@ -161,11 +175,7 @@ def main() -> None:
     done, spent = 0, 0.0
     if args.init and not args.out.exists():
         stored = torch.load(args.init, weights_only=True)
-        weights = stored["average"]
-        narrow = weights["style_input.weight"]
-        # A checkpoint of fewer style numbers: the new ones begin without effect.
-        missing = config.style_size - narrow.shape[1]
-        weights["style_input.weight"] = torch.nn.functional.pad(narrow, (0, missing))
+        weights = widen(stored["average"], config)
         model.load_state_dict(weights)
         average.load_state_dict(weights)
     if args.out.exists():

@@ -21,7 +21,7 @@ from talkhead_models.generator import (
     generator_from_bundle,
 )
 from talkhead_models.liveliness import EventConfig
-from talkhead_models.motion import EXPRESSION_SIZE, MOTION_SIZE, FaceMotion
+from talkhead_models.motion import EXPRESSION_SIZE, GEOMETRY_SIZE, MOTION_SIZE, FaceMotion
 from talkhead_models.streaming import StreamState, chunk_features, silence, speech_windows
 
 FEATURE_SIZE = 20
@@ -70,9 +70,9 @@ def collect(generator: MotionGenerator, features: np.ndarray, **options: object)
 def test_every_parameter_of_the_autoencoder_gets_a_gradient() -> None:
     model = MotionAutoencoder(AUTOENCODER)
     context = AUTOENCODER.encoder_context + AUTOENCODER.decoder_context
-    motion = torch.randn(2, 4 * (context + 3), MOTION_SIZE)
+    motion = torch.randn(2, 4 * (context + 3), GEOMETRY_SIZE)
     output = model.decode(model.encode(motion))
-    assert output.shape == (2, 12, MOTION_SIZE)
+    assert output.shape == (2, 12, GEOMETRY_SIZE)
     output.square().mean().backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
 
@@ -87,7 +87,7 @@ def test_autoencoder_is_causal_and_chunked_equals_whole() -> None:
     changed = latents.clone()
     changed[:, -1] += 1
     assert torch.equal(model.decode(changed)[:, :-4], whole[:, :-4])
-    motion = torch.randn(1, 4 * (AUTOENCODER.encoder_context + 6), MOTION_SIZE)
+    motion = torch.randn(1, 4 * (AUTOENCODER.encoder_context + 6), GEOMETRY_SIZE)
     changed_motion = motion.clone()
     changed_motion[:, -4:] += 1
     assert torch.equal(model.encode(changed_motion)[:, :-1], model.encode(motion)[:, :-1])
@@ -96,7 +96,7 @@ def test_autoencoder_is_causal_and_chunked_equals_whole() -> None:
 def test_autoencoder_refuses_wrong_shapes() -> None:
     model = MotionAutoencoder(AUTOENCODER)
     with pytest.raises(ValueError, match="motion must be"):
-        model.encode(torch.zeros(1, 21, MOTION_SIZE))
+        model.encode(torch.zeros(1, 21, GEOMETRY_SIZE))
     with pytest.raises(ValueError, match="more than"):
         model.decode(torch.zeros(1, AUTOENCODER.decoder_context, AUTOENCODER.latent_size))
 
