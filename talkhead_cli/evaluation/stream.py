@@ -1,0 +1,191 @@
+"""Frames of any video, one after another at a constant rate: memory is one frame, whatever the length."""
+
+from __future__ import annotations
+
+import logging
+import re
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from talkhead_cli.errors import InputError
+from talkhead_cli.media import PROTOCOLS, ffmpeg_path, file_url, run_captured
+from talkhead_cli.paths import check_input
+from talkhead_cli.settings import NTSC_RATES
+
+log = logging.getLogger(__name__)
+
+Frame = NDArray[np.uint8]
+
+FASTEST = 240
+"""Frames a second beyond which a header is not believed."""
+
+ENCODER_NAMES = ("h264", "hevc", "av1")
+
+
+@dataclass(frozen=True)
+class VideoHeader:
+    """What a file says of its first moving picture.
+
+    Attributes:
+        path: the file.
+        fps: frames a second; of a variable rate the average.
+        codec: ffmpeg's name of it.
+        seconds: length of the container; None where unknown.
+        has_audio: whether there is sound.
+    """
+
+    path: Path
+    fps: Fraction
+    codec: str
+    seconds: float | None
+    has_audio: bool
+
+    @property
+    def expected_frames(self) -> int:
+        """Frames by the header; 0 where it does not say."""
+        return round(Fraction(self.seconds or 0.0) * self.fps)
+
+
+def read_video_header(path: Path) -> VideoHeader:
+    """Find the moving picture of a file.
+
+    Raises:
+        InputError: there is no such file, or no moving picture in it.
+        MediaError: ffmpeg is missing.
+    """
+    check_input(path)
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; give a video file")
+    command = [ffmpeg_path(), "-hide_banner", "-nostdin", "-protocol_whitelist", PROTOCOLS]
+    text = run_captured([*command, "-i", file_url(path)])
+    lines = re.findall(r"^\s+Stream #0:.*?: Video: (.*)$", text, re.MULTILINE)
+    lines = [line for line in lines if "(attached pic)" not in line]
+    fps = stream_rate(lines[0]) if lines else None
+    if fps is None:
+        raise InputError(f"{path}: holds no moving picture that ffmpeg can decode; give a video")
+    duration = re.search(r"^  Duration: (\d+):(\d+):([\d.]+)", text, re.MULTILINE)
+    seconds = None
+    if duration:
+        hours, minutes, rest = duration.groups()
+        seconds = int(hours) * 3600 + int(minutes) * 60 + float(rest)
+    sound = re.search(r"^\s+Stream #0:.*?: Audio: ", text, re.MULTILINE) is not None
+    return VideoHeader(path, fps, lines[0].split()[0].rstrip(","), seconds, sound)
+
+
+def stream_rate(line: str) -> Fraction | None:
+    """Frames a second from ffmpeg's line on a stream: the average, else the time base's rate."""
+    for unit in ("fps", "tbr"):
+        found = re.search(rf", ([\d.]+)(k?) {unit}\b", line)
+        if found:
+            value = Fraction(found.group(1)) * (1000 if found.group(2) else 1)
+            if 1 <= value <= FASTEST:
+                return NTSC_RATES.get(float(value), value)
+    return None
+
+
+class VideoReader:
+    """Decodes a video to RGB frames at a constant rate; a context manager and an iterator.
+
+    Rotation and colour tags are obeyed; variable rates are made constant as a player would show them.
+
+    Args:
+        path: the video.
+        fps: frames a second wanted.
+
+    Attributes:
+        num_frames: frames given so far.
+        complaint: ffmpeg's last words where it found the file damaged, after the last frame.
+    """
+
+    def __init__(self, path: Path, fps: Fraction) -> None:
+        self.path = path
+        self.num_frames = 0
+        self.complaint: str | None = None
+        self._command = [ffmpeg_path(), "-hide_banner", "-nostdin", "-v", "error"]
+        self._command += ["-protocol_whitelist", PROTOCOLS, "-i", file_url(path), "-map", "0:V:0"]
+        self._command += ["-r", str(fps), "-f", "image2pipe", "-c:v", "ppm", "-pix_fmt", "rgb24"]
+        self._process: subprocess.Popen[bytes] | None = None
+        self._errors: IO[bytes] | None = None
+
+    def __enter__(self) -> VideoReader:
+        self._errors = tempfile.TemporaryFile()
+        self._process = subprocess.Popen(
+            [*self._command, "-"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            bufsize=1 << 20,
+            start_new_session=True,
+        )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self._process is not None
+        assert self._errors is not None
+        if self._process.poll() is None:
+            self._process.kill()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+        self._process.wait()
+        self._errors.close()
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Frames (H, W, 3) uint8 RGB.
+
+        Raises:
+            InputError: not one frame can be decoded.
+        """
+        assert self._process is not None
+        assert self._process.stdout is not None
+        while (frame := read_ppm(self._process.stdout)) is not None:
+            self.num_frames += 1
+            yield frame
+        self._process.wait()
+        self.complaint = self._last_words()
+        if self.num_frames == 0:
+            raise InputError(
+                f"{self.path}: not one frame can be decoded ({self.complaint or 'no reason given'})"
+            )
+
+    def _last_words(self) -> str | None:
+        assert self._errors is not None
+        self._errors.seek(0)
+        lines = self._errors.read()[-2000:].decode("utf-8", "replace").strip().splitlines()
+        return lines[-1].strip() if lines else None
+
+
+def read_ppm(stream: IO[bytes]) -> Frame | None:
+    """The next picture of a stream of binary PPM files, (H, W, 3) uint8; None at the end or where it is cut off."""
+    if stream.readline().strip() != b"P6":
+        return None
+    width, height = map(int, stream.readline().split())
+    stream.readline()  # the largest value, 255
+    data = stream.read(width * height * 3)
+    if len(data) < width * height * 3:
+        return None
+    return np.frombuffer(data, np.uint8).reshape(height, width, 3)
+
+
+def decoded_seconds(path: Path, stream: str) -> float | None:
+    """Length of a stream as decoded, not as the container claims; None where there is none.
+
+    Args:
+        path: the file.
+        stream: as ffmpeg's -map names it: "0:v" or "0:a".
+    """
+    command = [ffmpeg_path(), "-hide_banner", "-nostdin", "-protocol_whitelist", PROTOCOLS]
+    command += ["-i", file_url(path), "-map", stream, "-f", "null", "-"]
+    result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    times = re.findall(r"time=(\d+):(\d+):([\d.]+)", result.stderr.decode("utf-8", "replace"))
+    if not times:
+        return None
+    hours, minutes, seconds = times[-1]
+    return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
