@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
 
-    from talkhead_cli.render import RenderResult
+    from talkhead_cli.result import RenderResult
 
 log = logging.getLogger(__name__)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -18,11 +18,14 @@ from talkhead_models.motion import MOTION_FPS, FaceMotion
 from talkhead_models.refiner import Refiner, load_refiner
 from talkhead_models.renderer import FaceRenderer
 from talkhead_models.resample import resample_stream
+from talkhead_models.speech import SpeechFeatures
 
 if TYPE_CHECKING:
     from talkhead_cli.face import Portrait
     from talkhead_cli.settings import RenderSettings
-    from talkhead_models.speech import SpeechFeatures
+
+MotionSource = SpeechFeatures | Iterable[FaceMotion]
+"""What a portrait is animated with: speech that motion is generated from, or motion of any one frame rate."""
 
 REFINERS = {"mouth": "refiner-mouth", "eyes": "refiner-eyes"}
 """Patch name to bundle name."""
@@ -87,33 +90,37 @@ class TalkingHeadPipeline:
         names = ("face-basis", settings.bundle, *REFINERS.values())
         self.hashes = {name: read_checked(bundle_path(name))[1] for name in names}
 
-    def motion(self, features: SpeechFeatures, num_frames: int) -> Iterator[FaceMotion]:
+    def motion(self, source: MotionSource, num_frames: int) -> Iterator[FaceMotion]:
         """The clip's motion at the output frame rate, chunk by chunk, strengths applied.
 
         Args:
-            features: of the driving audio.
+            source: features of the driving audio, or motion.
             num_frames: output frames.
         """
         settings = self.settings
-        options = GenerateOptions(
-            num_inference_steps=settings.num_inference_steps,
-            guidance_scale=settings.guidance_scale,
-        )
-        chunks = self.generator.generate(features.array, seed=settings.seed, options=options)
         fps = Fraction(settings.fps)
-        stream = chunks if fps == MOTION_FPS else resample_stream(chunks, fps, num_frames)
+        if isinstance(source, SpeechFeatures):
+            options = GenerateOptions(
+                num_inference_steps=settings.num_inference_steps,
+                guidance_scale=settings.guidance_scale,
+            )
+            stream = self.generator.generate(source.array, seed=settings.seed, options=options)
+            if fps != MOTION_FPS:
+                stream = resample_stream(stream, fps, num_frames)
+        else:
+            stream = resample_stream(source, fps, num_frames)
         for chunk in stream:
             yield scale_motion(chunk, settings)
 
     def render(
-        self, portrait: Portrait, features: SpeechFeatures, num_frames: int
+        self, portrait: Portrait, source: MotionSource, num_frames: int
     ) -> Iterator[NDArray[np.uint8]]:
         """Frames of one clip.
 
         Args:
             portrait: what to animate.
-            features: of the driving audio.
-            num_frames: frames to make; where the speech is a little short, its last frame is held.
+            source: features of the driving audio, or motion.
+            num_frames: frames to make; where the source is a little short, its last frame is held.
 
         Yields:
             (n, H, W, 3) uint8 RGB, `num_frames` in all.
@@ -129,25 +136,25 @@ class TalkingHeadPipeline:
         )
         self.timings["prepare"] += time.perf_counter() - started
         size = int(np.clip(FRAME_MEMORY // portrait.image.nbytes, 1, MAX_FRAMES))
-        for motion in self._exactly(features, num_frames):
+        for motion in self._exactly(source, num_frames):
             for start in range(0, motion.num_frames, size):
                 started = time.perf_counter()
                 frames = renderer.render(motion[start : start + size])
                 self.timings["renderer"] += time.perf_counter() - started
                 yield frames
 
-    def _exactly(self, features: SpeechFeatures, num_frames: int) -> Iterator[FaceMotion]:
+    def _exactly(self, source: MotionSource, num_frames: int) -> Iterator[FaceMotion]:
         """The motion cut, or its last frame held, to `num_frames`; times the generator."""
         done = 0
         last: FaceMotion | None = None
-        motions = self.motion(features, num_frames)
+        motions = self.motion(source, num_frames)
         while done < num_frames:
             started = time.perf_counter()
             motion = next(motions, None)
             self.timings["generator"] += time.perf_counter() - started
             if motion is None:
                 if last is None:
-                    raise ValueError("there are no speech features to render")
+                    raise ValueError("there is no motion to render")
                 held = np.repeat(last.to_array(), num_frames - done, 0)
                 motion = FaceMotion.from_array(held, last.fps)
             motion = motion[: num_frames - done]

@@ -6,8 +6,7 @@ import shutil
 import sys
 from collections.abc import Iterable
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
-from fractions import Fraction
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,20 +16,39 @@ from talkhead_cli.console import Event, OnEvent
 from talkhead_cli.devices import model_errors
 from talkhead_cli.errors import AudioError, InputError, UsageError
 from talkhead_cli.paths import check_free, check_input, check_output, private_folder
-from talkhead_cli.settings import RenderSettings, show_fps
+from talkhead_cli.result import Inputs, RenderResult, count_frames, drive_event, face_event
+from talkhead_cli.settings import RenderSettings
 from talkhead_cli.sidecar import sidecar_path, versions, write_sidecar
 from talkhead_cli.timing import Clock, Ticker
 
 if TYPE_CHECKING:
-    from talkhead_cli.audio import AudioInfo
+    from talkhead_cli.drive import DrivingClip
     from talkhead_cli.face import Portrait
-    from talkhead_cli.pipeline import TalkingHeadPipeline
-    from talkhead_models.speech import SpeechEncoder, SpeechFeatures
+    from talkhead_cli.pipeline import MotionSource, TalkingHeadPipeline
+    from talkhead_models.speech import SpeechEncoder
 
 STANDARD = "-"
 """In place of a path: standard input or output."""
 
 SPEECH_BUNDLE = "speech"
+
+DRIVE_MARGIN = 0.2
+"""Seconds of a driving clip that are read beyond the sound's end, for the last frames to lie in between."""
+
+
+@dataclass(frozen=True)
+class Performance:
+    """What moves the portrait, and for how long.
+
+    Attributes:
+        audio: file whose sound goes with the pictures; None makes a silent video.
+        duration_seconds: of that sound; of the driving clip where there is none.
+        clip: what drives the motion; None generates it from the sound.
+    """
+
+    audio: Path | None
+    duration_seconds: float
+    clip: DrivingClip | None
 
 
 @dataclass(frozen=True)
@@ -48,78 +66,39 @@ class OutputOptions:
     dry_run: bool = False
 
 
-@dataclass(frozen=True)
-class RenderResult:
-    """What a render made.
-
-    Attributes:
-        output: the video; None when it went to standard output or the run was dry.
-        sidecar: the JSON file beside it, where one was written.
-        num_frames: frames written, or that would be.
-        width: of the video.
-        height: of the video.
-        fps: frames a second.
-        duration_seconds: of the speech.
-        elapsed_seconds: from start to end.
-        timings: seconds by stage.
-        dry_run: nothing was written.
-    """
-
-    output: Path | None
-    sidecar: Path | None
-    num_frames: int
-    width: int
-    height: int
-    fps: Fraction
-    duration_seconds: float
-    elapsed_seconds: float
-    timings: dict[str, float] = field(default_factory=dict)
-    dry_run: bool = False
-
-    @property
-    def frames_per_second(self) -> float:
-        """Frames made per second of wall clock, start-up included."""
-        return self.num_frames / max(self.elapsed_seconds, 1e-9)
-
-    def to_event(self) -> Event:
-        """The values as a JSON-able event."""
-        values = asdict(self)
-        values["output"] = str(self.output) if self.output else None
-        values["sidecar"] = str(self.sidecar) if self.sidecar else None
-        values["fps"] = show_fps(self.fps)
-        values["frames_per_second"] = round(self.frames_per_second, 2)
-        return {"event": "done", **values}
-
-
 def ignore_event(event: Event) -> None:
     """The default sink."""
 
 
-def render_file(
+def render_file(  # noqa: PLR0913 - drive goes by name, and each is a thing of its own
     settings: RenderSettings,
     portrait: Path | str,
-    audio: Path | str,
+    audio: Path | str | None,
     output: Path | str,
     on_event: OnEvent = ignore_event,
     options: OutputOptions | None = None,
     pipeline: TalkingHeadPipeline | None = None,
+    *,
+    drive: Path | str | None = None,
 ) -> RenderResult:
-    """Render one portrait with one speech recording.
+    """Render one portrait with one speech recording, or with the motion of a filmed face.
 
     Args:
         settings: resolved settings.
         portrait: a picture.
-        audio: any file ffmpeg decodes, or "-" for standard input.
+        audio: any file ffmpeg decodes, or "-" for standard input; None takes the sound of `drive`.
         output: an MP4 file, or "-" for fragmented MP4 on standard output.
-        on_event: called with every event: start, face, audio, warning, progress, done.
+        on_event: called with every event: start, face, audio, drive, warning, progress, done.
         options: what happens around the render.
         pipeline: a loaded pipeline made with the same settings, to be used again; it stays open.
+        drive: a film of a face whose motion is used instead of generated motion.
 
     Raises:
         TalkheadError: one of its kinds, see `talkhead_cli.errors`; nothing is left behind.
     """
+    inputs = Inputs(Path(portrait), audio, None if drive is None else Path(drive))
     return RenderRun(settings, on_event, options or OutputOptions()).render(
-        Path(portrait), audio, output, pipeline
+        inputs, output, pipeline
     )
 
 
@@ -136,60 +115,64 @@ class RenderRun:
             self.settings = settings.model_copy(update={"device": resolve_device(settings.device)})
 
     def render(
-        self,
-        portrait_path: Path,
-        audio: Path | str,
-        output: Path | str,
-        pipeline: TalkingHeadPipeline | None,
+        self, inputs: Inputs, output: Path | str, pipeline: TalkingHeadPipeline | None
     ) -> RenderResult:
         """See `render_file`."""
-        target = self._check_paths(portrait_path, audio, output)
+        target = self._check_paths(inputs, output)
         start = {
             "event": "start",
             "version": __version__,
-            "portrait": str(portrait_path),
-            "audio": str(audio),
+            **inputs.to_event(),
             "output": str(output),
             "settings": self.settings.model_dump(mode="json"),
         }
         self.emit(start)
         with ExitStack() as stack:
-            audio_path = self._local_audio(audio, stack)
-            info = self._probe(audio_path)
-            portrait = self._load_portrait(portrait_path)
+            audio = self._local_audio(inputs, stack)
+            seconds = None if audio is None else self._probe(audio, inputs.drive is None)
+            portrait = self._load_portrait(inputs.portrait)
             if pipeline is None:
                 pipeline = self._load_pipeline(stack)
+            performance = self._perform(inputs.drive, audio, seconds)
             if self.options.dry_run:
-                result = self._result(portrait, info.duration_seconds, None)
+                result = self._result(portrait, performance, None)
             else:
-                features = self._listen(audio_path)
                 with model_errors():
-                    result = self._animate(pipeline, portrait, features, audio_path, target)
+                    result = self._animate(pipeline, portrait, performance, inputs, target)
         self.emit(result.to_event())
         return result
 
-    def _check_paths(self, portrait: Path, audio: Path | str, output: Path | str) -> Path | None:
+    def _check_paths(self, inputs: Inputs, output: Path | str) -> Path | None:
         """The output's final path, None for standard output; all that can be told by looking at paths."""
-        check_input(portrait)
-        inputs = [portrait]
-        if str(audio) != STANDARD:
-            check_input(Path(audio), AudioError)
-            inputs.append(Path(audio))
+        check_input(inputs.portrait)
+        given = [inputs.portrait]
+        if inputs.audio is None and inputs.drive is None:
+            raise UsageError(
+                "there is nothing to move the portrait: give AUDIO, or a clip as --drive"
+            )
+        if inputs.audio is not None and str(inputs.audio) != STANDARD:
+            check_input(Path(inputs.audio), AudioError)
+            given.append(Path(inputs.audio))
+        if inputs.drive is not None:
+            check_input(inputs.drive)
+            given.append(inputs.drive)
         if str(output) == STANDARD:
             if sys.stdout.isatty() and not self.options.dry_run:
                 raise UsageError(
                     "-o -: a terminal cannot show video; redirect standard output to a file or a program"
                 )
             return None
-        target = check_output(Path(output), self.options.overwrite, tuple(inputs))
+        target = check_output(Path(output), self.options.overwrite, tuple(given))
         if self.options.sidecar:
             check_free(sidecar_path(target), self.options.overwrite)
         return target
 
-    def _local_audio(self, audio: Path | str, stack: ExitStack) -> Path:
-        """The audio as a file that can be read twice."""
-        if str(audio) != STANDARD:
-            return Path(audio)
+    def _local_audio(self, inputs: Inputs, stack: ExitStack) -> Path | None:
+        """The audio as a file that can be read twice; None where a driving clip without sound is all there is."""
+        if inputs.audio is None:
+            return self._sound_of(inputs.drive)
+        if str(inputs.audio) != STANDARD:
+            return Path(inputs.audio)
         if sys.stdin is None or sys.stdin.isatty():
             raise UsageError("AUDIO -: nothing is piped into standard input")
         path = stack.enter_context(private_folder()) / "speech"
@@ -204,7 +187,17 @@ class RenderRun:
             raise AudioError("standard input is empty: pipe an audio file into it")
         return path
 
-    def _probe(self, path: Path) -> AudioInfo:
+    def _sound_of(self, drive: Path | None) -> Path | None:
+        """The driving clip as a recording, None where it has no sound."""
+        from talkhead_cli.evaluation.stream import read_video_header
+
+        if drive is None or read_video_header(drive).has_audio:
+            return drive
+        self._warn(drive, ["the clip has no sound, and so will the video; give AUDIO for another"])
+        return None
+
+    def _probe(self, path: Path, drives: bool) -> float:
+        """Look at the recording; its length in seconds. What spoils lips is told only where it drives them."""
         from talkhead_cli.audio import probe_audio, read_header
 
         with self.clock.stage("speech"):
@@ -216,13 +209,14 @@ class RenderRun:
             info = probe_audio(path)
             self._check_length(path, info.duration_seconds)
         self.emit({"event": "audio", **asdict(info)})
-        self._warn(path, info.warnings)
-        return info
+        if drives:
+            self._warn(path, info.warnings)
+        return info.duration_seconds
 
-    def _check_length(self, path: Path, seconds: float) -> None:
+    def _check_length(self, path: Path, seconds: float, what: str = "audio") -> None:
         if seconds > self.settings.max_seconds:
             raise AudioError(
-                f"{path}: {seconds:.0f} seconds of audio are more than the "
+                f"{path}: {seconds:.0f} seconds of {what} are more than the "
                 f"{self.settings.max_seconds:.0f} allowed; raise --max-seconds"
             )
 
@@ -255,26 +249,54 @@ class RenderRun:
         stack.callback(pipeline.close)
         return pipeline
 
-    def _listen(self, audio: Path) -> SpeechFeatures:
+    def _perform(
+        self, drive: Path | None, audio: Path | None, seconds: float | None
+    ) -> Performance:
+        """Measure the driving clip, where there is one."""
+        if drive is None:
+            return Performance(audio, seconds or 0.0, None)
+        from talkhead_cli.drive import load_drive
+
+        with self.clock.stage("drive"), model_errors():
+            clip = load_drive(
+                drive,
+                (self.settings.max_seconds if seconds is None else seconds) + DRIVE_MARGIN,
+                own_sound=audio == drive,
+                relative=self.settings.drive_pose == "relative",
+            )
+        if seconds is None:
+            seconds = clip.duration_seconds
+            self._check_length(drive, seconds, "film")
+        self.emit(drive_event(clip))
+        mismatch = clip.length_warning(seconds)
+        self._warn(drive, [*clip.warnings, *([mismatch] if mismatch else [])])
+        return Performance(audio, seconds, clip)
+
+    def _source(self, performance: Performance) -> MotionSource:
+        """What the pipeline makes motion from."""
+        if performance.clip is not None:
+            return [performance.clip.lasting(performance.duration_seconds)]
         from talkhead_cli.audio import extract_features
 
-        with self.clock.stage("speech"), model_errors():
+        assert performance.audio is not None
+        with self.clock.stage("speech"):
             encoder = speech_encoder(self.settings.device)
-            return extract_features(audio, encoder, self.settings.max_seconds)
+            return extract_features(performance.audio, encoder, self.settings.max_seconds)
 
     def _animate(
         self,
         pipeline: TalkingHeadPipeline,
         portrait: Portrait,
-        features: SpeechFeatures,
-        audio: Path,
+        performance: Performance,
+        inputs: Inputs,
         target: Path | None,
     ) -> RenderResult:
         from talkhead_cli.media import VideoWriter
 
         chosen = self.settings
+        source = self._source(performance)
         height, width = portrait.image.shape[:2]
-        num_frames = count_frames(features.duration_seconds, chosen.fps)
+        num_frames = count_frames(performance.duration_seconds, chosen.fps)
         before = dict(pipeline.timings)
         ticker = Ticker(self.emit, num_frames)
         with ExitStack() as undo:
@@ -285,56 +307,64 @@ class RenderRun:
                 chosen.fps,
                 crf=chosen.crf,
                 codec=chosen.video_codec,
-                audio=audio,
+                audio=performance.audio,
                 overwrite=self.options.overwrite,
             ) as writer:
-                for frames in pipeline.render(portrait, features, num_frames):
+                for frames in pipeline.render(portrait, source, num_frames):
                     with self.clock.stage("encode"):
                         writer.write(frames)
                     ticker.advance(len(frames))
                 with self.clock.stage("encode"):
                     writer.finish()
                 self.clock.count(pipeline.timings, before)
-                result = self._result(portrait, features.duration_seconds, target)
+                result = self._result(portrait, performance, target)
                 if result.sidecar is not None:
                     # Before the video, so that a video in place is a row that is done.
                     check_free(result.sidecar, self.options.overwrite)
-                    write_sidecar(result.sidecar, self._record(portrait, audio, result, pipeline))
+                    record = self._record(inputs, performance, result, pipeline)
+                    write_sidecar(result.sidecar, record)
                     undo.callback(result.sidecar.unlink, missing_ok=True)
             undo.pop_all()
         return result
 
-    def _result(self, portrait: Portrait, duration: float, target: Path | None) -> RenderResult:
+    def _result(
+        self, portrait: Portrait, performance: Performance, target: Path | None
+    ) -> RenderResult:
         height, width = portrait.image.shape[:2]
         return RenderResult(
             output=target,
             sidecar=sidecar_path(target) if target and self.options.sidecar else None,
-            num_frames=count_frames(duration, self.settings.fps),
+            num_frames=count_frames(performance.duration_seconds, self.settings.fps),
             width=width,
             height=height,
             fps=self.settings.fps,
-            duration_seconds=duration,
+            duration_seconds=performance.duration_seconds,
             elapsed_seconds=self.clock.elapsed,
             timings={name: round(seconds, 4) for name, seconds in self.clock.timings.items()},
             dry_run=self.options.dry_run,
         )
 
     def _record(
-        self, portrait: Portrait, audio: Path, result: RenderResult, pipeline: TalkingHeadPipeline
+        self,
+        inputs: Inputs,
+        performance: Performance,
+        result: RenderResult,
+        pipeline: TalkingHeadPipeline,
     ) -> dict[str, Any]:
         """What the sidecar says."""
         made = result.to_event()
         for key in ("event", "sidecar", "dry_run"):
             del made[key]
+        clip = performance.clip
+        heard = {SPEECH_BUNDLE: speech_hash()} if clip is None else clip.bundles
         return {
             "talkhead": __version__,
-            "portrait": str(portrait.path),
-            "audio": str(audio),
+            **inputs.to_event(),
             **made,
             "seed": self.settings.seed,
             "device": self.settings.device,
             "settings": self.settings.model_dump(mode="json"),
-            "bundles": {**pipeline.hashes, SPEECH_BUNDLE: speech_hash()},
+            "bundles": {**pipeline.hashes, **heard},
             "versions": versions(),
         }
 
@@ -356,25 +386,3 @@ def speech_hash() -> str:
     from talkhead_models.bundle import load_bundle
 
     return load_bundle(SPEECH_BUNDLE).sha256
-
-
-def count_frames(duration_seconds: float, fps: Fraction) -> int:
-    """Frames that cover a duration to within half a frame; at least one."""
-    return max(1, round(Fraction(duration_seconds) * fps))
-
-
-def face_event(portrait: Portrait) -> Event:
-    """What was found in the picture."""
-    height, width = portrait.image.shape[:2]
-    return {
-        "event": "face",
-        "box": [round(float(edge), 1) for edge in portrait.box],
-        "score": round(portrait.score, 3),
-        "num_faces": portrait.num_faces,
-        "width": width,
-        "height": height,
-        "yaw": round(portrait.yaw, 1),
-        "pitch": round(portrait.pitch, 1),
-        "roll": round(portrait.roll, 1),
-        "backend": portrait.backend,
-    }

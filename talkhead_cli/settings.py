@@ -78,6 +78,8 @@ class RenderSettings(BaseModel):
         expression_scale: size of lip and face motion.
         blink_scale: frequency of blinks; 0 = none.
         still: only the face moves: no head motion at all.
+        drive_pose: the head pose of a driving clip: relative to its first frame, or absolute, that is as filmed, the
+            clip's median pose being the portrait's own.
         fps: output frame rate.
         size: longest side of the output in pixels; None keeps the portrait's.
         crop: keep the whole picture, or a square around the head.
@@ -102,6 +104,7 @@ class RenderSettings(BaseModel):
     expression_scale: float = Field(default=1.0, ge=0.0, le=3.0)
     blink_scale: float = Field(default=1.0, ge=0.0, le=3.0)
     still: bool = False
+    drive_pose: Literal["relative", "absolute"] = "relative"
     fps: Fps = Fraction(25)
     size: int | None = Field(default=None, ge=128, le=8192)
     crop: Literal["full", "face"] = "full"
@@ -133,19 +136,26 @@ class RenderSettings(BaseModel):
         return text
 
 
-def resolve_settings(preset: str | None, options: Mapping[str, Any]) -> RenderSettings:
+DRIVEN: Mapping[str, Any] = {"pose_scale": 1.0, "expression_scale": 1.0}
+"""What a preset says of strengths is tuned to generated motion; filmed motion is taken as it is."""
+
+
+def resolve_settings(
+    preset: str | None, options: Mapping[str, Any], *, driven: bool = False
+) -> RenderSettings:
     """The settings of a render: an option given wins over the preset, the preset over the default.
 
     Args:
         preset: name or path of a preset; None takes the default preset.
         options: by settings key; None means "not given".
+        driven: motion comes from a driving clip: the preset's strengths of motion give way to 1.
 
     Raises:
         PresetError: the preset is unknown or holds a wrong key or value.
         UsageError: an option is out of range.
     """
     name = preset or DEFAULT_PRESET
-    values = load_preset(name)
+    values = {**load_preset(name), **(DRIVEN if driven else {})}
     given = {key: value for key, value in options.items() if value is not None}
     try:
         return RenderSettings.model_validate({**values, **given})

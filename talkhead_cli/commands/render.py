@@ -19,15 +19,23 @@ def render(
     portrait: Annotated[
         Path, typer.Argument(help="Picture with a face: PNG, JPEG, WebP, HEIC, ...")
     ],
-    audio: Annotated[
-        str, typer.Argument(help="Speech in any format ffmpeg decodes; - reads standard input.")
-    ],
     output: Annotated[
         str,
         typer.Option(
             "--output", "-o", help="MP4 file to write; - writes fragmented MP4 to standard output."
         ),
     ],
+    audio: Annotated[
+        str | None,
+        typer.Argument(
+            help="Speech in any format ffmpeg decodes; - reads standard input. "
+            "With --drive it may be left out: the clip's own sound is taken."
+        ),
+    ] = None,
+    drive: Annotated[
+        Path | None,
+        typer.Option(help="Film of a face whose motion is used instead of generated motion."),
+    ] = None,
     preset: Annotated[
         str | None, typer.Option(help="Name or path of a preset; see `talkhead presets list`.")
     ] = None,
@@ -63,6 +71,13 @@ def render(
     still: Annotated[
         bool | None,
         typer.Option("--still/--no-still", help="Only the face moves.", rich_help_panel=MOTION),
+    ] = None,
+    drive_pose: Annotated[
+        str | None,
+        typer.Option(
+            help="Head pose of the --drive clip: relative to its first frame, or absolute.",
+            rich_help_panel=MOTION,
+        ),
     ] = None,
     bundle: Annotated[
         str | None, typer.Option(help="Weights of the motion generator.", rich_help_panel=MOTION)
@@ -103,7 +118,7 @@ def render(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Nothing but errors.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say what is done.")] = False,
 ) -> None:
-    """Turn a portrait and a speech recording into a talking-head video."""
+    """Turn a portrait and a speech recording, or a film of a face, into a talking-head video."""
     given = dict(locals())
     if as_json and output == "-":
         raise typer.BadParameter("--json and -o - both need standard output")
@@ -113,8 +128,9 @@ def render(
     from talkhead_cli.settings import RenderSettings, resolve_settings
 
     keys = RenderSettings.model_fields.keys() - {"preset"}
-    settings = resolve_settings(preset, {key: given[key] for key in keys & given.keys()})
+    chosen = {key: given[key] for key in keys & given.keys()}
+    settings = resolve_settings(preset, chosen, driven=drive is not None)
     options = OutputOptions(overwrite, not no_sidecar, dry_run)
     with reporter:
-        result = render_file(settings, portrait, audio, output, reporter, options)
+        result = render_file(settings, portrait, audio, output, reporter, options, drive=drive)
     reporter.finish_render(result)

@@ -1,0 +1,114 @@
+"""What a render takes, finds and makes, as values and as events."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from talkhead_cli.console import Event
+from talkhead_cli.settings import show_fps
+
+if TYPE_CHECKING:
+    from talkhead_cli.drive import DrivingClip
+    from talkhead_cli.face import Portrait
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Files as they were given.
+
+    Attributes:
+        portrait: a picture.
+        audio: a recording, or "-"; None takes the sound of the driving clip.
+        drive: a film of a face whose motion is used; None generates motion from the speech.
+    """
+
+    portrait: Path
+    audio: Path | str | None
+    drive: Path | None = None
+
+    def to_event(self) -> Event:
+        """The paths as text, JSON-able; `drive` only where there is one."""
+        values = {key: None if path is None else str(path) for key, path in vars(self).items()}
+        if self.drive is None:
+            del values["drive"]
+        return values
+
+
+@dataclass(frozen=True)
+class RenderResult:
+    """What a render made.
+
+    Attributes:
+        output: the video; None when it went to standard output or the run was dry.
+        sidecar: the JSON file beside it, where one was written.
+        num_frames: frames written, or that would be.
+        width: of the video.
+        height: of the video.
+        fps: frames a second.
+        duration_seconds: of the speech.
+        elapsed_seconds: from start to end.
+        timings: seconds by stage.
+        dry_run: nothing was written.
+    """
+
+    output: Path | None
+    sidecar: Path | None
+    num_frames: int
+    width: int
+    height: int
+    fps: Fraction
+    duration_seconds: float
+    elapsed_seconds: float
+    timings: dict[str, float] = field(default_factory=dict)
+    dry_run: bool = False
+
+    @property
+    def frames_per_second(self) -> float:
+        """Frames made per second of wall clock, start-up included."""
+        return self.num_frames / max(self.elapsed_seconds, 1e-9)
+
+    def to_event(self) -> Event:
+        """The values as a JSON-able event."""
+        values = asdict(self)
+        values["output"] = str(self.output) if self.output else None
+        values["sidecar"] = str(self.sidecar) if self.sidecar else None
+        values["fps"] = show_fps(self.fps)
+        values["frames_per_second"] = round(self.frames_per_second, 2)
+        return {"event": "done", **values}
+
+
+def count_frames(duration_seconds: float, fps: Fraction) -> int:
+    """Frames that cover a duration to within half a frame; at least one."""
+    return max(1, round(Fraction(duration_seconds) * fps))
+
+
+def face_event(portrait: Portrait) -> Event:
+    """What was found in the picture."""
+    height, width = portrait.image.shape[:2]
+    return {
+        "event": "face",
+        "box": [round(float(edge), 1) for edge in portrait.box],
+        "score": round(portrait.score, 3),
+        "num_faces": portrait.num_faces,
+        "width": width,
+        "height": height,
+        "yaw": round(portrait.yaw, 1),
+        "pitch": round(portrait.pitch, 1),
+        "roll": round(portrait.roll, 1),
+        "backend": portrait.backend,
+    }
+
+
+def drive_event(clip: DrivingClip) -> Event:
+    """What was found in the driving clip."""
+    return {
+        "event": "drive",
+        "num_frames": clip.motion.num_frames,
+        "fps": show_fps(clip.motion.fps),
+        "duration_seconds": round(clip.duration_seconds, 3),
+        "lost_frames": clip.lost_frames,
+        "yaw": round(clip.yaw, 1),
+    }
