@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from talkhead_models import topology as topo
-from talkhead_models.basis import FaceBasis, Pose, rotation_matrix
+from talkhead_models.basis import FaceBasis, Pose
+from talkhead_models.body import Body, Placed
 from talkhead_models.motion import FaceMotion
 from talkhead_models.patches import (
     EYES,
@@ -33,43 +33,12 @@ from talkhead_models.patches import (
     show_through,
     warp_patch,
 )
-from talkhead_models.plate import background_plate, soft_mask
 from talkhead_models.refiner import Refiner
-from talkhead_models.rig import FaceRig, inset_lips
-from talkhead_models.rings import make_rings, move_rings
-from talkhead_models.warp import (
-    apply_affines,
-    box_of,
-    coverage,
-    invert_affine,
-    raster_ids,
-    transform,
-    triangle_affines,
-)
+from talkhead_models.rig import FaceRig
+from talkhead_models.warp import box_of, coverage, invert_affine, transform
 
 Array = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
-
-COARSE = 4
-"""The rings' map is drawn at 1/COARSE of the resolution: it is smooth."""
-
-BORDER_STRIP = 0.045
-"""Share of the picture's shorter side that never moves at its border."""
-
-BORDER_RAMP = 0.6
-"""Outer-eye distances over which motion grows from the strip to full."""
-
-STILL = (0.3, 1.2)
-"""Pixels of motion up to which a place counts as still, and from which as moving."""
-
-
-class Placed(NamedTuple):
-    """Geometry of one frame: mesh (478, 3), ring points (R, 2), pose, gaze change (2,)."""
-
-    mesh: Array
-    rings: Array
-    pose: Pose
-    gaze: Array
 
 
 class PatchState(NamedTuple):
@@ -94,11 +63,17 @@ class Painted(NamedTuple):
 class FaceRenderer:
     """Renders one portrait. Make it with `create`."""
 
-    image: Bytes
-    rig: FaceRig
+    body: Body
     refiners: Sequence[PatchState]
     threads: int
     device: torch.device
+
+    def __post_init__(self) -> None:
+        self.image, self.rig = self.body.image, self.body.rig
+        self.dark = dark_of(self.image, self.rig.mesh)
+        # At full resolution; patches have sources of their own at theirs.
+        whole = np.eye(2, 3, dtype=np.float32)
+        self.source = PatchSource(self.image, self.rig.mesh, whole, self.dark)
 
     @classmethod
     def create(
@@ -122,37 +97,11 @@ class FaceRenderer:
             threads: frames composed at once.
             device: where the refiners lie and run.
         """
-        rig = FaceRig.fit(mesh, basis)
-        renderer = cls(image, rig, [], threads, torch.device(device))
-        renderer._prepare(person_mask)
+        body = Body.create(image, FaceRig.fit(mesh, basis), person_mask)
+        renderer = cls(body, [], threads, torch.device(device))
         specs = [spec for spec in (MOUTH, EYES) if spec.name in refiners]
         renderer.refiners = [renderer._patch_state(spec, refiners[spec.name]) for spec in specs]
         return renderer
-
-    def _prepare(self, person_mask: Array) -> None:
-        height, width = self.image.shape[:2]
-        self.rings = make_rings(self.rig)
-        self.oval = list(topo.FACE_OVAL)
-        self.box = box_of(self.rings.points[:, :2], 2, (width, height))
-        x0, y0, x1, y1 = self.box
-        mask = soft_mask(person_mask, self.rig.mesh[self.oval, :2], self.rig.unit)
-        self.full_mask = mask
-        self.mask = np.ascontiguousarray(mask[y0:y1, x0:x1])
-        columns = np.arange(-(-(x1 - x0) // COARSE) + 1, dtype=np.float32) * COARSE + x0
-        rows = np.arange(-(-(y1 - y0) // COARSE) + 1, dtype=np.float32) * COARSE + y0
-        self.coarse_grid = np.stack(np.meshgrid(columns, rows), -1)
-        oval = self.rig.mesh[self.oval, :2]
-        self.anchor = border_anchor(self.coarse_grid, oval, (width, height), self.rig.unit)
-        self.plate = background_plate(self.image[y0:y1, x0:x1], self.mask)
-        self.has_background = bool((self.mask < 250).any())
-        self.dark = dark_of(self.image, self.rig.mesh)
-        # At full resolution; patches have sources of their own at theirs.
-        whole = np.eye(2, 3, dtype=np.float32)
-        self.source = PatchSource(self.image, self.rig.mesh, whole, self.dark)
-        self.source_mesh = inset_lips(self.rig.mesh, self.rig.unit)
-        self.source_corners = self.source_mesh[:, :2][self.rig.basis.triangles]
-        base = np.concatenate([self.rig.mesh[self.oval, :2], self.rings.points[:, :2]])
-        self.ring_corners = base[self.rings.triangles]
 
     def _patch_state(self, spec: PatchSpec, refiner: Refiner) -> PatchState:
         zoom = min(1.0, PIXELS_PER_UNIT / self.rig.unit)
@@ -162,7 +111,7 @@ class FaceRenderer:
                 cv2.resize(image, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_AREA), np.uint8
             )
         # Pixel centres at integers: shrinking moves them by half a pixel.
-        mesh = self.source_mesh.copy()
+        mesh = self.body.source_mesh.copy()
         mesh[:, :2] = (mesh[:, :2] + 0.5) * zoom - 0.5
         pose = self.rig.pose
         pose = Pose(pose.scale * zoom, pose.rotation, pose.offset * zoom)
@@ -182,24 +131,6 @@ class FaceRenderer:
             torch.from_numpy(hole)[None, None].to(self.device),
             refiner,
         )
-
-    # --- Geometry ----------------------------------------------------------------------------------------------------
-
-    def place(self, motion: FaceMotion) -> list[Placed]:
-        """Meshes, rings and poses of each frame."""
-        meshes = self.rig.meshes(motion)
-        rigid = self.rig.move(self.rings.points, motion)
-        oval_rigid = self.rig.move(self.rig.mesh[self.oval], motion)
-        rotation = rotation_matrix(motion.rotation) @ self.rig.pose.rotation
-        offset = self.rig.move(self.rig.pose.offset[None], motion)[:, 0]
-        scale = self.rig.pose.scale * np.exp(motion.translation[:, 2])
-        placed = []
-        for i in range(motion.num_frames):
-            rings = move_rings(self.rings, rigid[i], oval_rigid[i], meshes[i, self.oval])
-            placed.append(
-                Placed(meshes[i], rings, Pose(scale[i], rotation[i], offset[i]), motion.gaze[i])
-            )
-        return placed
 
     # --- Refinement --------------------------------------------------------------------------------------------------
 
@@ -243,37 +174,6 @@ class FaceRenderer:
 
     # --- Composition -------------------------------------------------------------------------------------------------
 
-    def _map(self, frame: Placed) -> tuple[Array, Array]:
-        """Source position (h, w, 2) of each pixel of the moving box, and how still it is (h, w) in [0, 1]."""
-        x0, y0, x1, y1 = self.box
-        grid = self.coarse_grid
-        points = np.concatenate([frame.mesh[self.oval, :2], frame.rings])
-        # The raster's pixel (i, j) stands for the picture's (x0 + 4 i, y0 + 4 j).
-        corners = (points[self.rings.triangles] - np.array([x0, y0], np.float32)) / COARSE
-        ids = raster_ids(corners, (grid.shape[1], grid.shape[0]))
-        coarse = grid.copy()
-        apply_affines(ids, triangle_affines(corners, self.ring_corners), coarse)
-        coarse = grid + (coarse - grid) * self.anchor[..., None]
-        shift = np.abs(coarse - grid).max(-1)
-        size = (x1 - x0, y1 - y0)
-        still = enlarge(np.clip((STILL[1] - shift) / (STILL[1] - STILL[0]), 0, 1), size)
-        fine = enlarge(coarse, size)
-        height, width = self.image.shape[:2]
-        bx0, by0, bx1, by1 = box_of(frame.mesh[: topo.NUM_FACE_POINTS, :2], 1, (width, height))
-        bx0, by0, bx1, by1 = max(bx0, x0), max(by0, y0), min(bx1, x1), min(by1, y1)
-        corners = frame.mesh[:, :2][self.rig.basis.triangles]
-        depth = frame.mesh[self.rig.basis.triangles, 2].mean(1)
-        face_ids = raster_ids(
-            corners - np.array([bx0, by0], np.float32), (bx1 - bx0, by1 - by0), np.argsort(-depth)
-        )
-        apply_affines(
-            face_ids,
-            triangle_affines(corners, self.source_corners),
-            fine[by0 - y0 : by1 - y0, bx0 - x0 : bx1 - x0],
-            (bx0, by0),
-        )
-        return fine, still
-
     def _paste_patch(
         self, out: Bytes, frame: Placed, spec: PatchSpec, painted: Painted | None
     ) -> None:
@@ -307,21 +207,7 @@ class FaceRenderer:
         out[y0:y1, x0:x1] = np.clip(skin_value + 0.5, 0, 255).astype(np.uint8)
 
     def _compose(self, frame: Placed, painted: Sequence[Painted], out: Bytes) -> None:
-        x0, y0, x1, y1 = self.box
-        position, still = self._map(frame)
-        # Cubic: twice a linear warp's time, and no softer face than the portrait's.
-        warped = cv2.remap(
-            self.image, position, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
-        )
-        if self.has_background:
-            mask = cv2.remap(
-                self.full_mask, position, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-            )
-            weight = mask.astype(np.float32) * np.float32(1 / 255)
-            # Where the mask's soft edge does not move, the portrait shows as it is, not the plate.
-            weight = np.where(mask > 0, np.maximum(weight, still), weight)
-            warped = cv2.blendLinear(warped, self.plate, weight, 1 - weight)
-        out[y0:y1, x0:x1] = warped
+        self.body.compose(frame, out)
         by_name = {
             state.spec.name: paint for state, paint in zip(self.refiners, painted, strict=True)
         }
@@ -330,7 +216,7 @@ class FaceRenderer:
 
     def render(self, motion: FaceMotion) -> Bytes:
         """Frames (T, H, W, 3) uint8 RGB of a motion."""
-        placed = self.place(motion)
+        placed = self.body.place(motion)
         painted = self.paint(placed)
         frames = np.empty((len(placed), *self.image.shape), np.uint8)
 
@@ -341,41 +227,3 @@ class FaceRenderer:
         with ThreadPoolExecutor(self.threads) as pool:
             list(pool.map(compose, range(len(placed))))
         return frames
-
-
-def border_anchor(grid: Array, oval: Array, size: tuple[int, int], unit: float) -> Array:
-    """Share of the motion that a place near the picture's border keeps: none in the border strip itself.
-
-    A head that reaches the border would otherwise drag the border's pixels in and out of the picture. The ramp ends
-    before the face's oval; a border that the face itself reaches is left alone.
-
-    Args:
-        grid: (h, w, 2) float32 places.
-        oval: (36, 2) float32, the face's outline.
-        size: width and height of the picture.
-        unit: outer-eye distance in pixels.
-
-    Returns:
-        (h, w) float32 in [0, 1].
-    """
-    strip = BORDER_STRIP * min(size)
-    share = np.ones(grid.shape[:2], np.float32)
-    for axis in (0, 1):
-        for near, far in ((0.0, 1.0), (size[axis] - 1.0, -1.0)):
-            room = float(((oval[:, axis] - near) * far).min()) - strip
-            ramp = min(BORDER_RAMP * unit, 0.8 * room)
-            if ramp < 1:
-                continue
-            along = np.clip(((grid[..., axis] - near) * far - strip) / ramp, 0, 1)
-            share *= along * along * (3 - 2 * along)
-    return share
-
-
-def enlarge(coarse: Array, size: tuple[int, int]) -> Array:
-    """A map at 1/COARSE of the resolution, enlarged linearly to width, height."""
-    matrix = np.array([[1 / COARSE, 0, 0], [0, 1 / COARSE, 0]], np.float32)
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return np.asarray(
-        cv2.warpAffine(coarse, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE),
-        np.float32,
-    )

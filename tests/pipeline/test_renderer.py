@@ -36,7 +36,7 @@ def motion(frames: int = 2, **parts: tuple[int, float]) -> FaceMotion:
 
 def test_pixels_outside_the_moving_box_are_the_portraits(renderer):
     frames = renderer.render(motion(yaw=(37, 0.1), jaw=(0, -1.5)))
-    x0, y0, x1, y1 = renderer.box
+    x0, y0, x1, y1 = renderer.body.box
     outside = np.ones(frames.shape[1:3], bool)
     outside[y0:y1, x0:x1] = False
     assert outside.any()
@@ -50,8 +50,8 @@ def test_rest_is_nearly_the_portrait(renderer):
 
 def test_background_stays_still_when_the_head_turns(renderer):
     frame = renderer.render(motion(1, yaw=(37, 0.15)))[0]
-    still = renderer.mask == 0
-    x0, y0, x1, y1 = renderer.box
+    still = renderer.body.mask == 0
+    x0, y0, x1, y1 = renderer.body.box
     moved = renderer.render(motion(1, yaw=(37, 0.15)))[0][y0:y1, x0:x1]
     same = np.all(moved == renderer.image[y0:y1, x0:x1], -1)
     # Background away from the person, so that the head has not moved over it.
