@@ -32,7 +32,7 @@ from talkhead_models.motion import EXPRESSION_SIZE, MOTION_FPS, FaceMotion
 Array = NDArray[np.float32]
 Flags = NDArray[np.bool_]
 
-BLOCK = 4096
+BLOCK = 2048
 """Frames handled at once, so that memory beside the meshes themselves does not grow with a clip."""
 
 FULL_CLOSURE = 0.85
@@ -119,8 +119,8 @@ def canonicalise(meshes: Array, tracked: Flags, reference: Array) -> CanonicalCl
         tracked: (T,) False where the face was lost.
         reference: (478, 3) canonical face of the first pose fit.
     """
-    canonical = invert(fit_pose(meshes, reference), meshes)
-    poses = fit_pose(meshes, neutral_of(canonical, tracked))
+    first = neutral_of(invert(fit_pose(meshes, reference), meshes), tracked)
+    poses = fit_pose(meshes, first)
     canonical = invert(poses, meshes)
     return CanonicalClip(canonical, poses, close_lips(neutral_of(canonical, tracked)))
 
