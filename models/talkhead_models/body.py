@@ -19,7 +19,7 @@ from talkhead_models.motion import FaceMotion
 from talkhead_models.plate import background_plate, soft_mask
 from talkhead_models.rig import FaceRig, inset_lips
 from talkhead_models.rings import make_rings, move_rings
-from talkhead_models.warp import apply_affines, box_of, raster_ids, triangle_affines
+from talkhead_models.warp import apply_affines, box_of, raster_ids, signed_areas, triangle_affines
 
 Array = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
@@ -30,8 +30,11 @@ COARSE = 4
 BORDER_STRIP = 0.045
 """Share of the picture's shorter side that never moves at its border."""
 
-BORDER_RAMP = 0.6
+BORDER_RAMP = 0.9
 """Outer-eye distances over which motion grows from the strip to full."""
+
+HEAD_LEVEL = 40
+"""Mask value from which a pixel counts as the head's when its distance to the border is taken."""
 
 STILL = (0.3, 1.2)
 """Pixels of motion up to which a place counts as still, and from which as moving."""
@@ -68,30 +71,33 @@ class Body:
 
     def _prepare(self, person_mask: Array) -> None:
         height, width = self.image.shape[:2]
-        self.rings = make_rings(self.rig)
         self.oval = list(topo.FACE_OVAL)
-        self.box = box_of(self.rings.points[:, :2], 2, (width, height))
-        x0, y0, x1, y1 = self.box
         mask = soft_mask(person_mask, self.rig.mesh[self.oval, :2], self.rig.unit)
         self.full_mask = mask
+        self.rings = make_rings(self.rig, mask)
+        self.box = box_of(self.rings.points[:, :2], 2, (width, height))
+        x0, y0, x1, y1 = self.box
         self.mask = np.ascontiguousarray(mask[y0:y1, x0:x1])
         columns = np.arange(-(-(x1 - x0) // COARSE) + 1, dtype=np.float32) * COARSE + x0
         rows = np.arange(-(-(y1 - y0) // COARSE) + 1, dtype=np.float32) * COARSE + y0
         self.coarse_grid = np.stack(np.meshgrid(columns, rows), -1)
         oval = self.rig.mesh[self.oval, :2]
-        self.anchor = border_anchor(self.coarse_grid, oval, (width, height), self.rig.unit)
+        self.gaps = border_gaps(mask, oval)
+        self.anchor = border_anchor(
+            self.coarse_grid, oval, (width, height), self.rig.unit, self.gaps
+        )
         self.plate = background_plate(self.image[y0:y1, x0:x1], self.mask)
         self.has_background = bool((self.mask < 250).any())
         self.source_mesh = inset_lips(self.rig.mesh, self.rig.unit)
         self.source_corners = self.source_mesh[:, :2][self.rig.basis.triangles]
-        base = np.concatenate([self.rig.mesh[self.oval, :2], self.rings.points[:, :2]])
-        self.ring_corners = base[self.rings.triangles]
+        self.facing = signed_areas(self.rig.basis.mean[:, :2][self.rig.basis.triangles])
+        self.ring_corners = ring_points(oval, self.rings.points)[self.rings.triangles]
 
     def place(self, motion: FaceMotion) -> list[Placed]:
         """Meshes, rings and poses of each frame."""
         meshes = self.rig.meshes(motion)
         rigid = self.rig.move(self.rings.points, motion)
-        oval_rigid = self.rig.move(self.rig.mesh[self.oval], motion)
+        oval_rigid = self.rig.move(self.rig.eased[self.oval], motion)
         rotation = rotation_matrix(motion.rotation) @ self.rig.pose.rotation
         offset = self.rig.move(self.rig.pose.offset[None], motion)[:, 0]
         scale = self.rig.pose.scale * np.exp(motion.translation[:, 2])
@@ -107,7 +113,7 @@ class Body:
         """Source position (h, w, 2) of each pixel of the moving box, and how still it is (h, w) in [0, 1]."""
         x0, y0, x1, y1 = self.box
         grid = self.coarse_grid
-        points = np.concatenate([frame.mesh[self.oval, :2], frame.rings])
+        points = ring_points(frame.mesh[self.oval], frame.rings)
         # The raster's pixel (i, j) stands for the picture's (x0 + 4 i, y0 + 4 j).
         corners = (points[self.rings.triangles] - np.array([x0, y0], np.float32)) / COARSE
         ids = raster_ids(corners, (grid.shape[1], grid.shape[0]))
@@ -123,6 +129,8 @@ class Body:
         bx0, by0, bx1, by1 = max(bx0, x0), max(by0, y0), min(bx1, x1), min(by1, y1)
         corners = frame.mesh[:, :2][self.rig.basis.triangles]
         depth = frame.mesh[self.rig.basis.triangles, 2].mean(1)
+        # What faces away lies behind everything else.
+        depth[signed_areas(corners) * self.facing < 0] += 10 * self.rig.unit
         face_ids = raster_ids(
             corners - np.array([bx0, by0], np.float32), (bx1 - bx0, by1 - by0), np.argsort(-depth)
         )
@@ -153,17 +161,44 @@ class Body:
         out[y0:y1, x0:x1] = warped
 
 
-def border_anchor(grid: Array, oval: Array, size: tuple[int, int], unit: float) -> Array:
+def ring_points(oval: Array, rings: Array) -> Array:
+    """The points (N, 2) that `Rings.triangles` index: oval (36, >=2), rings (R, >=2), middle of the oval."""
+    return np.concatenate([oval[:, :2], rings[:, :2], oval[:, :2].mean(0, keepdims=True)])
+
+
+def border_gaps(mask: Bytes, oval: Array) -> tuple[int, int, int, int]:
+    """Pixels between the person's head and the picture's left, right, top and bottom border; 0 where it touches.
+
+    Args:
+        mask: (H, W) uint8, 255 = person.
+        oval: (36, 2) float32, the face's outline. Below it there are shoulders, which hardly move.
+    """
+    head = mask[: max(1, int(oval[:, 1].max()))] > HEAD_LEVEL
+    columns, rows = np.flatnonzero(head.any(0)), np.flatnonzero(head.any(1))
+    if not len(rows):
+        return 0, 0, 0, 0
+    return int(columns[0]), int(mask.shape[1] - 1 - columns[-1]), int(rows[0]), 0
+
+
+def border_anchor(
+    grid: Array,
+    oval: Array,
+    size: tuple[int, int],
+    unit: float,
+    gaps: tuple[int, int, int, int] = (0, 0, 0, 0),
+) -> Array:
     """Share of the motion that a place near the picture's border keeps: none in the border strip itself.
 
     A head that reaches the border would otherwise drag the border's pixels in and out of the picture. The ramp ends
-    before the face's oval; a border that the face itself reaches is left alone.
+    before the face's oval; a border that the face itself reaches is left alone. Where the head keeps clear of the
+    strip, the ramp lies in the background between them and the hair moves as one.
 
     Args:
         grid: (h, w, 2) float32 places.
         oval: (36, 2) float32, the face's outline.
         size: width and height of the picture.
         unit: outer-eye distance in pixels.
+        gaps: from `border_gaps`.
 
     Returns:
         (h, w) float32 in [0, 1].
@@ -171,9 +206,12 @@ def border_anchor(grid: Array, oval: Array, size: tuple[int, int], unit: float) 
     strip = BORDER_STRIP * min(size)
     share = np.ones(grid.shape[:2], np.float32)
     for axis in (0, 1):
-        for near, far in ((0.0, 1.0), (size[axis] - 1.0, -1.0)):
+        for side, (near, far) in enumerate(((0.0, 1.0), (size[axis] - 1.0, -1.0))):
             room = float(((oval[:, axis] - near) * far).min()) - strip
-            ramp = min(BORDER_RAMP * unit, 0.8 * room)
+            ramp = min(BORDER_RAMP * unit, 0.9 * room)
+            clear = gaps[2 * axis + side] - strip
+            if clear > COARSE:
+                ramp = min(ramp, clear)
             if ramp < 1:
                 continue
             along = np.clip(((grid[..., axis] - near) * far - strip) / ramp, 0, 1)

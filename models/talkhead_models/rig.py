@@ -34,6 +34,22 @@ LID_RINGS = ((topo.ABOVE_LIDS, 0.5), (topo.HIGH_LIDS, 0.12))
 CLOSED_LID_LINE = 0.12
 """Where lids meet, from the lower lid (0) to the upper (1)."""
 
+MAX_SLOPE = 1.5
+"""Steepest depth a head turn is done with, in pixels of depth a pixel of the portrait."""
+
+
+def ease_depth(points: Array, slope: float = MAX_SLOPE) -> Array:
+    """Points (P, 3) with depths that rise no steeper than `slope` away from the camera, seen from the front.
+
+    A portrait shows the side of a cheek or a nose as a sliver; turned by its true depth towards the camera it would be
+    a smear of stretched pixels, turned away a fold. The largest such depth below the true one: an infimal convolution.
+    """
+    flat = points[:, :2]
+    across = np.linalg.norm(flat[:, None] - flat[None], axis=-1)
+    eased = points.copy()
+    eased[:, 2] = (points[:, 2] + slope * across).min(1)
+    return np.asarray(eased, np.float32)
+
 
 def change_gap(mesh: Array, change: Array) -> None:
     """Open (positive) or close the inner lips of canonical meshes (T, 478, 3) in place by (T, 9)."""
@@ -104,6 +120,7 @@ class FaceRig:
         neutral: (478, 3) float32, canonical face with closed lips.
         shown: (K,) float32, the expression that the portrait shows.
         mesh: (478, 3) float32 pixels, the portrait as it is.
+        eased: likewise with the depths that the head turns with, see `ease_depth`.
     """
 
     basis: FaceBasis
@@ -111,6 +128,7 @@ class FaceRig:
     neutral: Array
     shown: Array
     mesh: Array
+    eased: Array
 
     @classmethod
     def fit(cls, mesh: Array, basis: FaceBasis, keep: float = 0.35) -> FaceRig:
@@ -130,7 +148,7 @@ class FaceRig:
         neutral = canonical - (1 - keep) * basis.deltas(shown[None])[0]
         closed = neutral[None].copy()
         change_gap(closed, -lip_gaps(closed))
-        return cls(basis, pose, np.asarray(closed[0], np.float32), shown, mesh)
+        return cls(basis, pose, np.asarray(closed[0], np.float32), shown, mesh, ease_depth(mesh))
 
     @property
     def unit(self) -> float:
@@ -145,8 +163,10 @@ class FaceRig:
         return np.asarray(mesh, np.float32)
 
     def place(self, canonical: Array, motion: FaceMotion) -> Array:
-        """Canonical points (T, P, 3) to pixels (T, P, 3) under the portrait's pose and the motion's."""
-        return np.asarray(self.move(self.pose.apply(canonical), motion), np.float32)
+        """Canonical meshes (T, 478, 3) to pixels (T, 478, 3) under the portrait's pose and the motion's."""
+        points = self.pose.apply(canonical)
+        points[..., 2] += self.eased[:, 2] - self.mesh[:, 2]
+        return self.move(points, motion)
 
     def move(self, points: Array, motion: FaceMotion) -> Array:
         """Carry points of the portrait (P, 3) or (T, P, 3), in pixels, along the motion's head pose."""

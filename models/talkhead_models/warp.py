@@ -47,6 +47,12 @@ def triangle_affines(target: Array, source: Array) -> Array:
     return np.stack(columns, 1).astype(np.float32)
 
 
+def signed_areas(corners: Array) -> Array:
+    """Twice the areas (N,) of triangles (N, 3, 2), positive where the corners run clockwise in the picture."""
+    first, second = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
+    return np.asarray(first[:, 0] * second[:, 1] - first[:, 1] * second[:, 0], np.float32)
+
+
 def raster_ids(
     corners: Array, size: tuple[int, int], order: NDArray[np.int64] | None = None
 ) -> NDArray[np.int32]:
