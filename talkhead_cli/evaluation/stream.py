@@ -111,7 +111,9 @@ class VideoReader:
         self.complaint: str | None = None
         self._command = [ffmpeg_path(), "-hide_banner", "-nostdin", "-v", "error"]
         self._command += ["-protocol_whitelist", PROTOCOLS, "-i", file_url(path), "-map", "0:V:0"]
-        self._command += ["-r", str(fps), "-f", "image2pipe", "-c:v", "ppm", "-pix_fmt", "rgb24"]
+        # Counted from the file's beginning, so that a picture that starts after its sound stays late.
+        self._command += ["-vf", f"fps={fps}:start_time=0", "-f", "image2pipe"]
+        self._command += ["-c:v", "ppm", "-pix_fmt", "rgb24"]
         self._process: subprocess.Popen[bytes] | None = None
         self._errors: IO[bytes] | None = None
 
