@@ -49,6 +49,13 @@ class Discriminator(nn.Module):
             features.append(x)
         return self.head(x), features
 
+    def attention(self, batch: Batch, logits: torch.Tensor) -> torch.Tensor:
+        """Weights (B, 1, h, w) of the logits, mean 1: high at the hole and its edge, where there is much to paint."""
+        near = F.max_pool2d(batch["hole"], 9, stride=1, padding=4)
+        near = near[..., self.window[0], self.window[1]]
+        weight = F.adaptive_avg_pool2d(near, logits.shape[2:]) + 0.05
+        return weight / weight.mean()
+
 
 class Pairs:
     """The arrays of one split, with batches drawn evenly over people; frames of a pair lie next to each other."""

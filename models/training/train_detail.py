@@ -141,7 +141,10 @@ def main() -> None:
             loss = (
                 loss
                 + ramp
-                * (matching * args.matching - args.adversarial * logits.float().mean())
+                * (
+                    matching * args.matching
+                    - args.adversarial * (logits.float() * critic.attention(part, logits)).mean()
+                )
                 / area
             )
         optimiser.zero_grad(set_to_none=True)

@@ -91,7 +91,9 @@ def critic_step(
     with torch.autocast(fake.device.type, torch.bfloat16):
         real_logits, _ = critic(batch["truth"], batch)
         fake_logits, _ = critic(fake.detach(), batch)
-    loss = F.relu(1 - real_logits.float()).mean() + F.relu(1 + fake_logits.float()).mean()
+    weight = critic.attention(batch, real_logits)
+    loss = (F.relu(1 - real_logits.float()) * weight).mean()
+    loss = loss + (F.relu(1 + fake_logits.float()) * weight).mean()
     hinge = loss.item()
     if step % 16 == 0:
         part = {name: value[:4] for name, value in batch.items()}
@@ -221,7 +223,7 @@ def main() -> None:
                 with torch.no_grad():
                     _, wanted = critic(batch["truth"], batch)
             critic.requires_grad_(True)
-            doubt = -logits.float().mean()
+            doubt = -(logits.float() * critic.attention(batch, logits)).mean()
             if step % 25 == 0 or not balance:
                 pulls = [
                     torch.autograd.grad(value, network.head.weight, retain_graph=True)[0].norm()
