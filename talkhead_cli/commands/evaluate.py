@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from talkhead_cli.commands.common import choose_reporter
-from talkhead_cli.console import print_table, write_json
+from talkhead_cli.console import print_table, write_json, write_message, write_result
 
 if TYPE_CHECKING:
     from talkhead_cli.evaluation import Evaluation
@@ -85,13 +85,8 @@ def show(found: Evaluation) -> None:
         for item in MEASURES
         if values[item.key] is not None
     ]
-    print_table(title, ("measure", "value", "real people", "wanted", "verdict"), rows)
+    # Above the table and not its title, which would be broken at the table's width.
+    write_result(title)
+    print_table("", ("measure", "value", "real people", "wanted", "verdict"), rows)
     for line in found.warnings:
-        print_warning(line)
-
-
-def print_warning(line: str) -> None:
-    """One warning on standard error."""
-    from talkhead_cli.console import write_message
-
-    write_message(f"warning: {line}")
+        write_message(f"warning: {line}")
