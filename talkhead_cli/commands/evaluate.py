@@ -63,9 +63,10 @@ def evaluate(
 
 def show(found: Evaluation) -> None:
     """The measures as a table; what could not be told is left out."""
-    from talkhead_cli.evaluation.targets import MEASURES
+    from talkhead_cli.evaluation.targets import MEASURES, judge_all
 
     values = found.to_dict()
+    verdicts = judge_all(values)
     facts = found.facts
     title = (
         f"{facts.video}: {facts.num_frames} frames of {facts.width}x{facts.height} "
@@ -80,7 +81,7 @@ def show(found: Evaluation) -> None:
             item.show(values[item.key]),
             item.real_score(judge),
             item.wanted,
-            item.judge(values[item.key]),
+            verdicts[item.key],
         )
         for item in MEASURES
         if values[item.key] is not None

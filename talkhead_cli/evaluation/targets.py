@@ -8,6 +8,9 @@ from typing import Any, Literal
 
 Verdict = Literal["good", "poor", ""]
 
+LEAST_GAIN = 0.05
+"""Correlation that a lag must win over no lag to count as one."""
+
 
 @dataclass(frozen=True)
 class Measure:
@@ -56,22 +59,22 @@ class Measure:
 
 
 MEASURES = (
-    Measure("closure_recall", "lips close on p b m", 0.9, real="1.00"),
+    Measure("closure_recall", "lips close on p b m", 0.9, real="1.00", real_by_visemes="0.8 to 1"),
     Measure("open_vowel_recall", "lips open on open vowels", 0.9, real="1.00"),
     Measure(
-        "openness_correlation", "opening follows speech", 0.5, real="0.62", real_by_visemes="0.76"
+        "openness_correlation", "opening follows speech", 0.5, real="0.62", real_by_visemes="0.60"
     ),
     Measure("openness_correlation_best", "the same at the best lag"),
     Measure("best_lag_ms", "lips late by", -40, 40, real="0 ms", digits=0, unit=" ms"),
-    Measure("mouth_rest", "mouth open in pauses", high=0.12, real="0.07", real_by_visemes="0.10"),
-    Measure("mouth_opening_p95", "mouth opens to", real="0.13", digits=3),
-    Measure("blinks_per_minute", "blinks a minute", 5, 40, real="5 to 40", digits=1),
-    Measure("blink_opening", "eye left open in a blink", high=0.35, real="0.26"),
-    Measure("blink_opening_worst", "the same, worst blink"),
-    Measure("head_motion", "head motion", real="0.03 to 0.17", digits=3),
-    Measure("jerk", "jerk", high=0.012, real="0.007", digits=4),
+    Measure("mouth_rest", "mouth open in pauses", high=0.12, real="0.07", real_by_visemes="0.19"),
+    Measure("mouth_opening_p95", "mouth opens to", real="0.15", digits=3),
+    Measure("blinks_per_minute", "blinks a minute", 5, 40, real="29", digits=1),
+    Measure("blink_opening", "eye left open in a blink", high=0.35, real="0.24"),
+    Measure("blink_opening_worst", "the same, worst blink", real="0.37"),
+    Measure("head_motion", "head motion", real="0.03 to 0.19", digits=3),
+    Measure("jerk", "jerk", high=0.012, real="0.006 to 0.017", digits=4),
     Measure("lost_frames", "frames without a face", high=0, real="0", digits=0),
-    Measure("chunk_step", "step at chunk boundaries", high=1.5, real="1.06"),
+    Measure("chunk_step", "step at chunk boundaries", high=1.6, real="1.03"),
     Measure("length_gap_ms", "picture longer than sound", -20, 20, digits=0, unit=" ms"),
     Measure("likeness_min", "likeness, worst frame", 0.7),
     Measure("likeness_first", "likeness, first eighth"),
@@ -83,10 +86,10 @@ MEASURES = (
     Measure("sharpness_last", "sharpness, last eighth", 0.6),
     Measure("border_psnr_min", "border against the portrait", 40, digits=1, unit=" dB"),
     Measure("mouth_sharpness", "mouth: sharpness", real="14", digits=1),
-    Measure("mouth_flicker", "mouth: flicker", real="8", digits=1),
-    Measure("warping_error", "warping error", real="1.0"),
-    Measure("warping_error_mouth", "warping error, mouth", real="3.3"),
-    Measure("warping_error_background", "warping error, background", real="0.16", digits=3),
+    Measure("mouth_flicker", "mouth: flicker", real="13", digits=1),
+    Measure("warping_error", "warping error", real="0.96"),
+    Measure("warping_error_mouth", "warping error, mouth", real="3.4"),
+    Measure("warping_error_background", "warping error, background", real="0.14", digits=3),
     Measure("warping_error_still", "the same of the still alone", digits=3),
     Measure("warping_ratio_background", "background over still", high=1.1),
     Measure("reference_frames", "frames against the real clip", digits=0),
@@ -101,6 +104,14 @@ MEASURES = (
 
 
 def judge_all(values: dict[str, Any]) -> dict[str, Verdict]:
-    """Verdicts of all measures by key, empty ones left out."""
+    """Verdicts of all measures by key, empty where there is none to pass.
+
+    Args:
+        values: from `Evaluation.to_dict`.
+    """
     verdicts = {item.key: item.judge(values.get(item.key)) for item in MEASURES}
-    return {key: verdict for key, verdict in verdicts.items() if verdict}
+    now, best = values.get("openness_correlation"), values.get("openness_correlation_best")
+    if now is not None and best is not None and best - now < LEAST_GAIN:
+        # Nothing is won by shifting: the curve is flat, and its highest point says nothing of a lag.
+        verdicts["best_lag_ms"] = "good"
+    return verdicts
