@@ -1,6 +1,7 @@
 # What a person types; the continuous integration types the same.
 #   make demo    render the built-in example to out/demo.mp4
 #   make test    lint, types and tests
+#   make gallery PORTRAITS=folder SPEECH=recording    contact sheets of rendered portraits in out/gallery
 # Both make .venv first, where it is not there. Needs Python 3.10, 3.11 or 3.12 and nothing else.
 
 VENV ?= .venv
@@ -11,7 +12,7 @@ PYTHON ?= $(shell for name in python3.12 python3.11 python3.10 python3 python; d
 	&& echo $$name && break; done)
 EXAMPLE ?= hopper
 
-.PHONY: help demo test lint types tests slow format package clean
+.PHONY: help demo gallery test lint types tests slow format package clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -20,6 +21,10 @@ demo: $(VENV)/.installed
 	@mkdir -p out
 	@$(BIN)/python examples/portraits.py $(EXAMPLE) out/portrait.png
 	@$(BIN)/talkhead render out/portrait.png examples/speech.wav -o out/demo.mp4 --overwrite
+
+gallery: $(VENV)/.installed
+	@OMP_NUM_THREADS=1 $(BIN)/python benchmarks/gallery.py $(if $(PORTRAITS),--portraits $(PORTRAITS)) \
+	$(if $(SPEECH),--speech $(SPEECH)) $(GALLERY_OPTIONS)
 
 test: lint types tests
 

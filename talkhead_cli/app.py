@@ -16,6 +16,7 @@ from talkhead_cli import __version__
 from talkhead_cli.commands import models, presets
 from talkhead_cli.commands.common import Session
 from talkhead_cli.commands.doctor import doctor
+from talkhead_cli.commands.evaluate import evaluate
 from talkhead_cli.commands.probe import probe
 from talkhead_cli.commands.render import render
 from talkhead_cli.console import debugging, write_json, write_message, write_result
@@ -51,6 +52,7 @@ def talkhead(
 
 app.command()(render)
 app.command()(probe)
+app.command()(evaluate)
 app.add_typer(presets.app, name="presets")
 app.add_typer(models.app, name="models")
 app.command()(doctor)

@@ -41,12 +41,13 @@ STILL = (0.3, 1.2)
 
 
 class Placed(NamedTuple):
-    """Geometry of one frame: mesh (478, 3), ring points (R, 2), pose, gaze change (2,)."""
+    """One frame: mesh (478, 3), ring points (R, 2), pose, gaze change (2,), the mouth's appearance code (A,)."""
 
     mesh: Array
     rings: Array
     pose: Pose
     gaze: Array
+    code: Array
 
 
 @dataclass
@@ -105,7 +106,13 @@ class Body:
         for i in range(motion.num_frames):
             rings = move_rings(self.rings, rigid[i], oval_rigid[i], meshes[i, self.oval])
             placed.append(
-                Placed(meshes[i], rings, Pose(scale[i], rotation[i], offset[i]), motion.gaze[i])
+                Placed(
+                    meshes[i],
+                    rings,
+                    Pose(scale[i], rotation[i], offset[i]),
+                    motion.gaze[i],
+                    motion.appearance[i],
+                )
             )
         return placed
 

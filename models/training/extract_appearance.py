@@ -46,7 +46,10 @@ def main() -> None:
         with np.load(path) as stored:
             neutral = stored["neutral"]
         with np.load(args.work / "mesh" / f"{name}.npz") as stored:
-            meshes = stored["mesh"].astype(np.float32)
+            meshes, tracked = stored["mesh"].astype(np.float32), stored["tracked"]
+        # Frames without a face borrow the nearest mesh before; their codes are interpolated over later.
+        last = np.maximum.accumulate(np.where(tracked, np.arange(len(tracked)), np.argmax(tracked)))
+        meshes = meshes[last]
         frames = read_frames(args.data / "clips" / row["file"])[: len(meshes)]
         meshes = meshes[: len(frames)]
         codes = encode_mouths(encoder, frames, meshes, neutral, fit_pose(meshes, neutral))

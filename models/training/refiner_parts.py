@@ -28,7 +28,7 @@ class Discriminator(nn.Module):
 
     def __init__(self, height: int = 96) -> None:
         super().__init__()
-        self.window = self.WINDOW if height == 96 else (slice(0, height), slice(0, None))
+        self.window = self.WINDOW if height == 96 else (slice(None), slice(None))
         self.layers = nn.ModuleList(
             [
                 nn.Conv2d(8, 32, 3, padding=1),
@@ -49,6 +49,13 @@ class Discriminator(nn.Module):
             features.append(x)
         return self.head(x), features
 
+    def attention(self, batch: Batch, logits: torch.Tensor) -> torch.Tensor:
+        """Weights (B, 1, h, w) of the logits, mean 1: high at the hole and its edge, where there is much to paint."""
+        near = F.max_pool2d(batch["hole"], 9, stride=1, padding=4)
+        near = near[..., self.window[0], self.window[1]]
+        weight = F.adaptive_avg_pool2d(near, logits.shape[2:]) + 0.05
+        return weight / weight.mean()
+
 
 class Pairs:
     """The arrays of one split, with batches drawn evenly over people; frames of a pair lie next to each other."""
@@ -66,14 +73,20 @@ class Pairs:
     def __len__(self) -> int:
         return len(self.arrays["person"])
 
-    def batch(self, indices: np.ndarray) -> Batch:
-        """2 N patches: (2 N, C, h, w), pictures in [-1, 1], masks in [0, 1]."""
+    def batch(self, indices: np.ndarray, both: bool = True) -> Batch:
+        """Patches (B, C, h, w), pictures in [-1, 1], masks in [0, 1].
+
+        Args:
+            indices: (N,) pairs.
+            both: both frames of each pair, B = 2 N, or only the first, B = N.
+        """
         out = {}
         for name in (*SERIES, "source", "source_hole"):
             array = self.arrays[name][indices]
-            array = (
-                array.reshape(-1, *array.shape[2:]) if name in SERIES else np.repeat(array, 2, 0)
-            )
+            if name in SERIES:
+                array = array.reshape(-1, *array.shape[2:]) if both else array[:, 0]
+            elif both:
+                array = np.repeat(array, 2, 0)
             value = torch.from_numpy(np.ascontiguousarray(array))
             if name in PICTURES:
                 out[name] = value.permute(0, 3, 1, 2).float() / 127.5 - 1

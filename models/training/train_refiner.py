@@ -40,7 +40,7 @@ from talkhead_models.appearance import AppearanceConfig, AppearanceEncoder
 from talkhead_models.refiner import Refiner, RefinerConfig
 
 log = logging.getLogger("train_refiner")
-CODE_NOISE = 0.4
+CODE_NOISE = 0.25
 
 
 def encode(
@@ -62,20 +62,22 @@ def encode(
 
 
 def content_losses(
-    fake: torch.Tensor, skin: torch.Tensor, batch: Batch, mask: torch.Tensor
+    fake: torch.Tensor, skin: torch.Tensor, batch: Batch, mask: torch.Tensor, both: bool
 ) -> dict[str, torch.Tensor]:
     """L1, gradients, change in time; and calm: the skin keeps the portrait's grain, its residual is smooth or small."""
     truth = batch["truth"]
     weight = mask * (0.3 + 2.0 * batch["region"])
     weights = (weight[..., 1:], weight[..., 1:, :])
     differences = zip(gradients(fake), gradients(truth), weights, strict=True)
-    change, true_change = fake[1::2] - fake[::2], truth[1::2] - truth[::2]
-    return {
+    losses = {
         "l1": ((fake - truth).abs() * weight).mean(),
         "gradient": sum(((a - b).abs() * w).mean() for a, b, w in differences),
-        "change": 0.5 * ((change - true_change).abs() * weight[::2]).mean(),
         "calm": 0.05 * sum(g.abs().mean() for g in gradients(skin)),
     }
+    if both:
+        change, true_change = fake[1::2] - fake[::2], truth[1::2] - truth[::2]
+        losses["change"] = 0.5 * ((change - true_change).abs() * weight[::2]).mean()
+    return losses
 
 
 def critic_step(
@@ -89,7 +91,9 @@ def critic_step(
     with torch.autocast(fake.device.type, torch.bfloat16):
         real_logits, _ = critic(batch["truth"], batch)
         fake_logits, _ = critic(fake.detach(), batch)
-    loss = F.relu(1 - real_logits.float()).mean() + F.relu(1 + fake_logits.float()).mean()
+    weight = critic.attention(batch, real_logits)
+    loss = (F.relu(1 - real_logits.float()) * weight).mean()
+    loss = loss + (F.relu(1 + fake_logits.float()) * weight).mean()
     hinge = loss.item()
     if step % 16 == 0:
         part = {name: value[:4] for name, value in batch.items()}
@@ -191,9 +195,12 @@ def main() -> None:
     started, sums = time.time(), {}
     while step < args.steps:
         random = np.random.default_rng([args.seed, step])
-        batch = augment(train.batch(random.choice(len(train), args.batch, p=train.weights)), random)
+        # Two frames of as many pairs only where the change between them counts: at first, twice the pairs teach more.
+        both = step >= args.adversarial_from
+        chosen = random.choice(len(train), args.batch * (1 if both else 2), p=train.weights)
+        batch = augment(train.batch(chosen, both), random)
         batch = {k: v.to(args.device, memory_format=torch.channels_last) for k, v in batch.items()}
-        adversarial = step >= args.adversarial_from
+        adversarial = both
         warm, cosine = min(1, (step + 1) / 300), 0.5 * (1 + math.cos(math.pi * step / args.steps))
         rate = args.lr * warm * (0.02 + 0.98 * cosine)
         for group in (*optimiser.param_groups, *critic_optimiser.param_groups):
@@ -203,10 +210,9 @@ def main() -> None:
             encoder.requires_grad_(not adversarial)
             code, told = encode(encoder, batch, random)
         fake, skin = paint(network, batch, told)
-        losses = content_losses(fake, skin, batch, network.mask)
+        losses = content_losses(fake, skin, batch, network.mask, both)
         if code is not None and not adversarial:
-            losses["code"] = 2e-4 * code.square().mean()
-            losses["code_change"] = 5e-4 * (code[1::2] - code[::2]).abs().mean()
+            losses["code"] = 1e-4 * code.square().mean()
         loss = sum(losses.values())
         if adversarial:
             hinge = critic_step(critic, critic_optimiser, fake, batch, step)
@@ -217,7 +223,7 @@ def main() -> None:
                 with torch.no_grad():
                     _, wanted = critic(batch["truth"], batch)
             critic.requires_grad_(True)
-            doubt = -logits.float().mean()
+            doubt = -(logits.float() * critic.attention(batch, logits)).mean()
             if step % 25 == 0 or not balance:
                 pulls = [
                     torch.autograd.grad(value, network.head.weight, retain_graph=True)[0].norm()

@@ -239,6 +239,6 @@ def check_times(path: Path, items: tuple[Segment, ...]) -> None:
     for number, item in enumerate(items, 1):
         if not (np.isfinite(item.end) and before - 1e-6 <= item.start <= item.end):
             raise InputError(
-                f"{path}: phone {number} ({item.label}) ends before it starts or overlaps the one before; mend the times"
+                f"{path}: phone {number} ({item.label}) ends before it starts or overlaps another; mend the times"
             )
         before = item.end

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -114,10 +114,3 @@ def plain(value: Any) -> Any:
     if isinstance(value, float):
         return float(f"{value:.6g}") if np.isfinite(value) else None
     return value
-
-
-def measure_keys() -> list[str]:
-    """The keys of all measures that can be numbers, in the order of `Evaluation.to_dict`."""
-    groups = (LipMeasures, FaceMeasures, LikenessMeasures, SteadinessMeasures, ReferenceMeasures)
-    names = [item.name for group in groups for item in fields(group)]
-    return ["length_gap_ms", *(name for name in names if name != "lips_judged_by")]

@@ -24,6 +24,8 @@ OUTER_LIPS = (
 )
 """The mouth as a closed polygon."""
 
+LARGEST_ZOOM = 8
+"""How many times as fine as the patch a mouth is read at most."""
 FLOW_SIDE = 512
 """Longest side of the picture that optical flow is taken on."""
 FLOW_PAIRS = 600
@@ -37,8 +39,19 @@ def luma(patch: Pixels) -> Array:
 
 
 def mouth_patch(frame: FaceFrame) -> Pixels:
-    """The mouth in the canonical patch, (96, 96, 3) uint8 RGB."""
-    return crop_patch(MOUTH, frame.image, frame.patch_frame)
+    """The mouth in the canonical patch, (96, 96, 3) uint8 RGB; large faces are averaged, not sampled."""
+    import cv2
+
+    shrinking = 1 / max(float(np.hypot(frame.patch_frame[0, 0], frame.patch_frame[1, 0])), 1e-6)
+    zoom = int(np.clip(round(shrinking), 1, LARGEST_ZOOM))
+    if zoom == 1:
+        return crop_patch(MOUTH, frame.image, frame.patch_frame)
+    # Pixel centres: the middle of a zoomed pixel's block stays where it was.
+    zoomed = frame.patch_frame * np.float32(zoom)
+    zoomed[:, 2] += (zoom - 1) / 2
+    size = (MOUTH.width * zoom, MOUTH.height * zoom)
+    large = cv2.warpAffine(frame.image, zoomed, size, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(cv2.resize(large, (MOUTH.width, MOUTH.height), interpolation=cv2.INTER_AREA))
 
 
 def mouth_region(frame: FaceFrame) -> Array:
@@ -162,7 +175,9 @@ class WarpingRecorder:
         if self._background is not None:
             size = (error.shape[1], error.shape[0])
             if self._background.shape != error.shape:
-                small = cv2.resize(self._background.astype(np.uint8) * 255, size, None, 0, 0, 3)
+                small = cv2.resize(
+                    self._background.astype(np.uint8) * 255, size, interpolation=cv2.INTER_AREA
+                )
                 self._background = np.asarray(small) == 255
             self.behind.add(error, valid & self._background)
         if lips is not None:

@@ -102,7 +102,7 @@ class VideoReader:
 
     Attributes:
         num_frames: frames given so far.
-        complaint: ffmpeg's last words where it found the file damaged, after the last frame.
+        complaint: ffmpeg's first words where it found the file damaged, after the last frame.
     """
 
     def __init__(self, path: Path, fps: Fraction) -> None:
@@ -111,7 +111,9 @@ class VideoReader:
         self.complaint: str | None = None
         self._command = [ffmpeg_path(), "-hide_banner", "-nostdin", "-v", "error"]
         self._command += ["-protocol_whitelist", PROTOCOLS, "-i", file_url(path), "-map", "0:V:0"]
-        self._command += ["-r", str(fps), "-f", "image2pipe", "-c:v", "ppm", "-pix_fmt", "rgb24"]
+        # Counted from the file's beginning, so that a picture that starts after its sound stays late.
+        self._command += ["-vf", f"fps={fps}:start_time=0", "-f", "image2pipe"]
+        self._command += ["-c:v", "ppm", "-pix_fmt", "rgb24"]
         self._process: subprocess.Popen[bytes] | None = None
         self._errors: IO[bytes] | None = None
 
@@ -149,17 +151,17 @@ class VideoReader:
             self.num_frames += 1
             yield frame
         self._process.wait()
-        self.complaint = self._last_words()
+        self.complaint = self._first_words()
         if self.num_frames == 0:
             raise InputError(
                 f"{self.path}: not one frame can be decoded ({self.complaint or 'no reason given'})"
             )
 
-    def _last_words(self) -> str | None:
+    def _first_words(self) -> str | None:
         assert self._errors is not None
         self._errors.seek(0)
-        lines = self._errors.read()[-2000:].decode("utf-8", "replace").strip().splitlines()
-        return lines[-1].strip() if lines else None
+        lines = self._errors.read(2000).decode("utf-8", "replace").strip().splitlines()
+        return lines[0].strip() if lines else None
 
 
 def read_ppm(stream: IO[bytes]) -> Frame | None:

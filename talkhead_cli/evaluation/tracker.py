@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import atexit
 import logging
+from collections import deque
 from collections.abc import Iterator
 from fractions import Fraction
+from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,8 @@ REGION_SCALE = 3.0
 """Side of that region over the longer side of the face."""
 SETTLING = 4
 """Looks at a still picture after which the tracker stands where it would in a film."""
+SMOOTH_SECONDS = 4 / 25
+"""Reach of the smoothing of the mouth's patch: the head moves more slowly."""
 FEWEST_FRAMES = 3
 LEAST_SIDE = 32
 """Pictures smaller than this are not searched for faces."""
@@ -44,13 +48,11 @@ def shared_tracker(role: str) -> Any:
     """The process's one mediapipe face mesh for a role, ready for another video."""
     import mediapipe
 
-    with native_stderr_silenced():
-        if role in _trackers:
-            _trackers[role].reset()
-        else:
-            _trackers[role] = mediapipe.solutions.face_mesh.FaceMesh(
-                refine_landmarks=True, max_num_faces=1
-            )
+    if role in _trackers:
+        _trackers[role].reset()
+    else:
+        mesh = mediapipe.solutions.face_mesh
+        _trackers[role] = mesh.FaceMesh(refine_landmarks=True, max_num_faces=1)
     return _trackers[role]
 
 
@@ -72,7 +74,8 @@ class FaceTracker:
     """
 
     def __init__(self, role: str, first: Frame, face: FaceChoice = "largest") -> None:
-        self._tracker = shared_tracker(role)
+        self._role = role
+        self._tracker: Any = None
         self._region = choose_region(first, face)
 
     def find(self, image: Frame) -> Mesh | None:
@@ -82,9 +85,7 @@ class FaceTracker:
             left, top, right, bottom = self._region
             image = np.ascontiguousarray(image[top:bottom, left:right])
         height, width = image.shape[:2]
-        # The native libraries speak up at the first frame.
-        with native_stderr_silenced():
-            found = self._tracker.process(image).multi_face_landmarks
+        found = self._process(image).multi_face_landmarks
         if not found:
             return None
         points = np.array([(p.x, p.y, p.z) for p in found[0].landmark], np.float32)
@@ -92,6 +93,14 @@ class FaceTracker:
         scale = np.array([width, height, width], np.float32)
         shift = np.array([left - 0.5, top - 0.5, 0], np.float32)
         return np.asarray(points * scale + shift, np.float32)
+
+    def _process(self, image: Frame) -> Any:
+        if self._tracker is not None:
+            return self._tracker.process(image)
+        # Starting or resetting a graph makes its threads write to descriptor 2 until they have seen a picture.
+        with native_stderr_silenced():
+            self._tracker = shared_tracker(self._role)
+            return self._tracker.process(image)
 
     def settle(self, image: Frame) -> Mesh | None:
         """The mesh of a still picture as the tracker sees it within a film."""
@@ -179,12 +188,15 @@ class FaceFilm:
         self.complaint: str | None = None
 
     def __iter__(self) -> Iterator[FaceFrame]:
-        """The frames.
+        """The frames, the way of the mouth's patch smoothed.
 
         Raises:
             InputError: not one frame can be decoded, or there are too few.
             NoFaceError: no frame shows a face.
         """
+        return smooth_framing(self._track(), max(1, round(SMOOTH_SECONDS * self.fps)))
+
+    def _track(self) -> Iterator[FaceFrame]:
         basis = face_basis()
         mesh: Mesh | None = None
         leading = 0
@@ -223,6 +235,41 @@ class FaceFilm:
         pose = fit_pose(mesh, self.neutral)
         framing = patch_frame(MOUTH, self.neutral, pose)
         return FaceFrame(image, mesh, pose.invert(mesh), framing, lost)
+
+
+def smooth_framing(frames: Iterator[FaceFrame], reach: int) -> Iterator[FaceFrame]:
+    """Frames whose patch follows the head without the tracker's jitter: a local parabola through `reach` either side.
+
+    The tracker is off by a pixel, differently in every frame, even in a still picture: unsmoothed, that would drown
+    every difference between consecutive patches.
+    """
+    matrices: deque[NDArray[np.float32]] = deque(maxlen=2 * reach + 1)
+    waiting: deque[FaceFrame] = deque()
+    given = 0
+
+    def settled() -> FaceFrame:
+        nonlocal given
+        frame = waiting.popleft()
+        weights = smoothing_weights(min(reach, given), len(waiting))
+        given += 1
+        window = np.stack(list(matrices)[-len(weights) :])
+        return frame._replace(patch_frame=np.einsum("t,tij->ij", weights, window))
+
+    for frame in frames:
+        matrices.append(frame.patch_frame)
+        waiting.append(frame)
+        if len(waiting) > reach:
+            yield settled()
+    while waiting:
+        yield settled()
+
+
+@lru_cache(maxsize=256)
+def smoothing_weights(behind: int, ahead: int) -> NDArray[np.float32]:
+    """(behind + 1 + ahead,) weights that give the value of a fitted parabola at the frame between."""
+    offsets = np.arange(-behind, ahead + 1)
+    powers = np.vander(offsets, min(3, len(offsets)), increasing=True)
+    return np.asarray(np.linalg.pinv(powers)[0], np.float32)
 
 
 def neutral_of(mesh: Mesh, basis: FaceBasis) -> NDArray[np.float32]:

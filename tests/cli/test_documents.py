@@ -6,12 +6,15 @@ import inspect
 import re
 import shlex
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from talkhead_cli import errors
+from talkhead_cli.commands.evaluate import evaluate
 from talkhead_cli.commands.render import render
+from talkhead_cli.evaluation.targets import MEASURES
 from talkhead_cli.media import probe_media
 from tests.cli.conftest import Talkhead, start_process
 from tests.conftest import ROOT
@@ -99,16 +102,24 @@ def test_readme_is_short() -> None:
     assert len(README.splitlines()) < 200
 
 
-def test_every_option_is_in_the_reference() -> None:
-    names = inspect.signature(render).parameters.keys() - {
-        "context",
-        "portrait",
-        "audio",
-        "output",
-        "as_json",
-    }
+@pytest.mark.parametrize(
+    ("command", "others"),
+    [
+        (render, {"context", "portrait", "audio", "output", "as_json"}),
+        (evaluate, {"context", "video", "as_json"}),
+    ],
+)
+def test_every_option_is_in_the_reference(command: Callable[..., None], others: set[str]) -> None:
+    names = inspect.signature(command).parameters.keys() - others
     options = ["--" + name.replace("_", "-") for name in names]
     assert [option for option in options if f"`{option}`" not in CLI] == []
+
+
+def test_every_measure_is_defined() -> None:
+    page = (ROOT / "docs" / "metrics.md").read_text()
+    for item in MEASURES:
+        short = "`_" + item.key.rpartition("_")[2] + "`"
+        assert f"`{item.key}`" in page or short in page, item.key
 
 
 def test_presets_of_the_readme_are_the_built_in_ones() -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from talkhead_models.articulation import MARGIN, Articulation
-from talkhead_models.autoencoder import AutoencoderConfig, MotionAutoencoder
+from talkhead_models.autoencoder import AutoencoderConfig, JointAutoencoder, MotionAutoencoder
 from talkhead_models.bundle import BundleError, load_bundle, save_bundle
 from talkhead_models.denoiser import Conditions, Denoiser, DenoiserConfig
 from talkhead_models.generator import (
@@ -21,7 +21,13 @@ from talkhead_models.generator import (
     generator_from_bundle,
 )
 from talkhead_models.liveliness import EventConfig
-from talkhead_models.motion import EXPRESSION_SIZE, GEOMETRY_SIZE, MOTION_SIZE, FaceMotion
+from talkhead_models.motion import (
+    APPEARANCE_SIZE,
+    EXPRESSION_SIZE,
+    GEOMETRY_SIZE,
+    MOTION_SIZE,
+    FaceMotion,
+)
 from talkhead_models.streaming import StreamState, chunk_features, silence, speech_windows
 
 FEATURE_SIZE = 20
@@ -279,4 +285,26 @@ def test_sizes_are_checked() -> None:
     with pytest.raises(ValueError, match="latent_size"):
         MotionGenerator(
             MotionAutoencoder(AutoencoderConfig(latent_size=4)), Denoiser(DENOISER), make_parts()
+        )
+
+
+def test_joint_autoencoder_keeps_its_parts_apart() -> None:
+    appearance = dataclasses.replace(AUTOENCODER, motion_size=APPEARANCE_SIZE, latent_size=6)
+    joint = JointAutoencoder(MotionAutoencoder(AUTOENCODER), MotionAutoencoder(appearance)).eval()
+    assert joint.config.motion_size == MOTION_SIZE
+    assert joint.config.latent_size == AUTOENCODER.latent_size + 6
+    steps = joint.config.encoder_context + joint.config.decoder_context + 3
+    motion = torch.randn(2, 4 * steps, MOTION_SIZE)
+    with torch.inference_mode():
+        whole = joint.decode(joint.encode(motion))
+        other = motion.clone()
+        other[..., GEOMETRY_SIZE:] += 1
+        changed = joint.decode(joint.encode(other))
+    assert whole.shape == (2, 12, MOTION_SIZE)
+    assert torch.equal(whole[..., :GEOMETRY_SIZE], changed[..., :GEOMETRY_SIZE])
+    assert not torch.allclose(whole[..., GEOMETRY_SIZE:], changed[..., GEOMETRY_SIZE:])
+    with pytest.raises(ValueError, match="differ in frames_per_step"):
+        JointAutoencoder(
+            MotionAutoencoder(AUTOENCODER),
+            MotionAutoencoder(dataclasses.replace(appearance, frames_per_step=2)),
         )

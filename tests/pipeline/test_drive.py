@@ -2,58 +2,19 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pytest
-import soundfile
 
-from talkhead_cli.audio import extract_features
 from talkhead_cli.drive import load_drive, sound_start
 from talkhead_cli.errors import InputError, NoFaceError
-from talkhead_cli.face import Portrait, load_portrait
-from talkhead_cli.media import VideoWriter
+from talkhead_cli.face import Portrait
 from talkhead_cli.pipeline import TalkingHeadPipeline
 from talkhead_cli.settings import RenderSettings
 from talkhead_models.motion import FaceMotion
-from talkhead_models.speech import load_speech_encoder
 from tests.conftest import SPEECH, run_ffmpeg
-
-SECONDS = 4.0
-FRAMES = round(SECONDS * 25)
-
-
-class Filmed(NamedTuple):
-    """A rendered clip with sound, and the motion that is in it."""
-
-    path: Path
-    motion: FaceMotion
-
-
-@pytest.fixture(scope="module")
-def pipeline() -> TalkingHeadPipeline:
-    settings = {"device": "cpu", "seed": 5, "pose_scale": 1.5, "expression_scale": 1.25}
-    return TalkingHeadPipeline(RenderSettings.model_validate(settings))
-
-
-@pytest.fixture(scope="module")
-def filmed(
-    pipeline: TalkingHeadPipeline, hopper_png: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Filmed:
-    folder = tmp_path_factory.mktemp("drive")
-    portrait = load_portrait(hopper_png, crop="face", size=360)
-    samples, rate = soundfile.read(SPEECH)
-    soundfile.write(folder / "speech.wav", samples[: round(SECONDS * rate)], rate)
-    features = extract_features(folder / "speech.wav", load_speech_encoder())
-    height, width = portrait.image.shape[:2]
-    clip = folder / "clip.mp4"
-    with VideoWriter(clip, width, height, Fraction(25), audio=folder / "speech.wav") as writer:
-        for frames in pipeline.render(portrait, features, FRAMES):
-            writer.write(frames)
-    parts = [motion.to_array() for motion in pipeline.motion(features, FRAMES)]
-    return Filmed(clip, FaceMotion.from_array(np.concatenate(parts)[:FRAMES]))
+from tests.pipeline.conftest import FILMED_FRAMES, FILMED_SECONDS, Filmed
 
 
 def correlation(first: np.ndarray, second: np.ndarray) -> float:
@@ -61,9 +22,9 @@ def correlation(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def assert_same_motion(
-    pipeline: TalkingHeadPipeline, wanted: FaceMotion, found: FaceMotion, least: float = 0.9
+    lively: TalkingHeadPipeline, wanted: FaceMotion, found: FaceMotion, least: float = 0.9
 ) -> None:
-    gaps = [pipeline.basis.lip_gap(motion.expression) for motion in (wanted, found)]
+    gaps = [lively.basis.lip_gap(motion.expression) for motion in (wanted, found)]
     assert correlation(*gaps) > least
     for axis in range(3):
         assert correlation(wanted.rotation[:, axis], found.rotation[:, axis]) > least
@@ -71,21 +32,21 @@ def assert_same_motion(
 
 
 def test_the_motion_that_made_a_clip_is_found_in_it(
-    pipeline: TalkingHeadPipeline, filmed: Filmed
+    lively: TalkingHeadPipeline, filmed: Filmed
 ) -> None:
     clip = load_drive(filmed.path, 60, relative=False)
-    assert clip.motion.num_frames == FRAMES
+    assert clip.motion.num_frames == FILMED_FRAMES
     assert (clip.motion.fps, clip.lost_frames, clip.warnings) == (25, 0, [])
-    assert_same_motion(pipeline, filmed.motion, clip.motion)
+    assert_same_motion(lively, filmed.motion, clip.motion)
     sizes = [np.ptp(motion.rotation, axis=0) for motion in (filmed.motion, clip.motion)]
     np.testing.assert_allclose(sizes[1], sizes[0], rtol=0.35)
 
 
 def test_drives_another_portrait(
-    pipeline: TalkingHeadPipeline, portrait: Portrait, filmed: Filmed
+    lively: TalkingHeadPipeline, portrait: Portrait, filmed: Filmed
 ) -> None:
     motion = load_drive(filmed.path, 60).lasting(1.0)
-    frames = np.concatenate(list(pipeline.render(portrait, [motion], 25)))
+    frames = np.concatenate(list(lively.render(portrait, [motion], 25)))
     assert frames.shape == (25, *portrait.image.shape)
     assert np.abs(np.diff(frames.astype(int), axis=0)).mean((1, 2, 3)).min() > 0
 
@@ -102,38 +63,38 @@ def test_relative_begins_in_the_portraits_pose(filmed: Filmed) -> None:
     [
         ("fast.mp4", ["-r", "50"]),
         ("ntsc.mov", ["-r", "30000/1001", "-c:v", "mjpeg", "-q:v", "3"]),
-        ("web.webm", ["-c:v", "libvpx", "-b:v", "2M", "-c:a", "libopus"]),
+        ("web.webm", ["-c:v", "libvpx", "-b:v", "2M", "-deadline", "realtime", "-cpu-used", "8"]),
         ("large.mkv", ["-vf", "scale=1300:-2", "-c:v", "mpeg4", "-q:v", "3"]),
         ("wide.mp4", ["-vf", "scale=iw/2:ih,setsar=2"]),
         ("uneven.mkv", ["-vf", "select='mod(n,5)'", "-fps_mode", "vfr"]),
     ],
 )
 def test_any_kind_of_film(
-    name: str, options: list[str], pipeline: TalkingHeadPipeline, filmed: Filmed, tmp_path: Path
+    name: str, options: list[str], lively: TalkingHeadPipeline, filmed: Filmed, tmp_path: Path
 ) -> None:
     path = tmp_path / name
     run_ffmpeg("-i", filmed.path, *options, path)
     clip = load_drive(path, 60, relative=False)
-    assert clip.duration_seconds == pytest.approx(SECONDS, abs=0.1)
+    assert clip.duration_seconds == pytest.approx(FILMED_SECONDS, abs=0.1)
     # Back to the rate of the motion that made it.
-    motions = list(pipeline_at_one(pipeline).motion([clip.motion], FRAMES))
+    motions = list(pipeline_at_one(lively).motion([clip.motion], FILMED_FRAMES))
     found = FaceMotion.from_array(np.concatenate([motion.to_array() for motion in motions]))
-    assert_same_motion(pipeline, filmed.motion, found, 0.85)
+    assert_same_motion(lively, filmed.motion, found, 0.85)
 
 
-def pipeline_at_one(pipeline: TalkingHeadPipeline) -> TalkingHeadPipeline:
+def pipeline_at_one(lively: TalkingHeadPipeline) -> TalkingHeadPipeline:
     """The same networks with natural strengths."""
     plain = object.__new__(TalkingHeadPipeline)
-    vars(plain).update(vars(pipeline), settings=RenderSettings.model_validate({"device": "cpu"}))
+    vars(plain).update(vars(lively), settings=RenderSettings.model_validate({"device": "cpu"}))
     return plain
 
 
-def test_rotation_is_obeyed(pipeline: TalkingHeadPipeline, filmed: Filmed, tmp_path: Path) -> None:
+def test_rotation_is_obeyed(lively: TalkingHeadPipeline, filmed: Filmed, tmp_path: Path) -> None:
     sideways, path = tmp_path / "sideways.mp4", tmp_path / "phone.mp4"
     run_ffmpeg("-i", filmed.path, "-vf", "transpose=1", sideways)
     run_ffmpeg("-display_rotation", "90", "-i", sideways, "-c", "copy", path)
     clip = load_drive(path, 60, relative=False)
-    assert_same_motion(pipeline, filmed.motion, clip.motion)
+    assert_same_motion(lively, filmed.motion, clip.motion)
 
 
 def test_motion_is_counted_from_the_first_sound(filmed: Filmed, tmp_path: Path) -> None:
@@ -151,7 +112,7 @@ def test_motion_is_counted_from_the_first_sound(filmed: Filmed, tmp_path: Path) 
 
 
 def test_lost_face_is_bridged_and_told(
-    pipeline: TalkingHeadPipeline, filmed: Filmed, tmp_path: Path
+    lively: TalkingHeadPipeline, filmed: Filmed, tmp_path: Path
 ) -> None:
     path = tmp_path / "hidden.mp4"
     box = "drawbox=c=gray:t=fill:enable='between(t,1.0,1.35)'"
@@ -184,6 +145,6 @@ def test_lengths_that_differ_are_told(filmed: Filmed) -> None:
     assert part.duration_seconds == 2.0
     assert "only its first 1.9 s" in (part.length_warning(1.9) or "")
     whole = load_drive(filmed.path, 60)
-    assert whole.length_warning(SECONDS) is None
-    assert "ends 2.0 s before the sound" in (whole.length_warning(SECONDS + 2) or "")
-    assert whole.lasting(SECONDS + 2).num_frames == FRAMES + 53
+    assert whole.length_warning(FILMED_SECONDS) is None
+    assert "ends 2.0 s before the sound" in (whole.length_warning(FILMED_SECONDS + 2) or "")
+    assert whole.lasting(FILMED_SECONDS + 2).num_frames == FILMED_FRAMES + 53

@@ -7,6 +7,7 @@ from skimage.data import astronaut
 from talkhead_models import topology as topo
 from talkhead_models.basis import FaceBasis, lip_gaps
 from talkhead_models.motion import MOTION_SIZE, FaceMotion
+from talkhead_models.patches import dark_of
 from talkhead_models.renderer import FaceRenderer
 from talkhead_models.rig import FaceRig, inset_lips
 
@@ -75,7 +76,7 @@ def test_open_jaw_darkens_the_mouth(renderer):
     lips = renderer.rig.meshes(motion(1, jaw=(0, -2.0)))[0]
     x, y = lips[[13, 14], :2].mean(0).round().astype(int)
     frame = renderer.render(motion(1, jaw=(0, -2.0)))[0]
-    np.testing.assert_allclose(frame[y, x], renderer.dark, atol=3)
+    np.testing.assert_allclose(frame[y, x], dark_of(renderer.image, renderer.rig.mesh), atol=3)
 
 
 def test_a_smile_with_an_open_mouth_can_close(basis):
