@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from talkhead_models import topology as topo
 from talkhead_models.basis import Pose, rotation_matrix
+from talkhead_models.lashes import Lashes
 from talkhead_models.motion import FaceMotion
 from talkhead_models.plate import background_plate, soft_mask
-from talkhead_models.rig import FaceRig, inset_lips
+from talkhead_models.rig import FaceRig, inset_lids, inset_lips
 from talkhead_models.rings import make_rings, move_rings
 from talkhead_models.warp import apply_affines, box_of, raster_ids, signed_areas, triangle_affines
 
@@ -90,7 +91,7 @@ class Body:
         self.plate = background_plate(self.image[y0:y1, x0:x1], self.mask)
         self.has_background = bool((self.mask < 250).any())
         self.source_mesh = inset_lips(self.rig.mesh, self.rig.unit)
-        self.source_corners = self.source_mesh[:, :2][self.rig.basis.triangles]
+        self.lashes = Lashes.of(self.image, self.rig.mesh, self.rig.unit)
         self.facing = signed_areas(self.rig.basis.mean[:, :2][self.rig.basis.triangles])
         self.ring_corners = ring_points(oval, self.rings.points)[self.rings.triangles]
 
@@ -138,12 +139,13 @@ class Body:
         depth = frame.mesh[self.rig.basis.triangles, 2].mean(1)
         # What faces away lies behind everything else.
         depth[signed_areas(corners) * self.facing < 0] += 10 * self.rig.unit
+        source = inset_lids(self.source_mesh, frame.mesh)[:, :2][self.rig.basis.triangles]
         face_ids = raster_ids(
             corners - np.array([bx0, by0], np.float32), (bx1 - bx0, by1 - by0), np.argsort(-depth)
         )
         apply_affines(
             face_ids,
-            triangle_affines(corners, self.source_corners),
+            triangle_affines(corners, source),
             fine[by0 - y0 : by1 - y0, bx0 - x0 : bx1 - x0],
             (bx0, by0),
         )
@@ -166,6 +168,7 @@ class Body:
             weight = np.where(mask > 0, np.maximum(weight, still), weight)
             warped = cv2.blendLinear(warped, self.plate, weight, 1 - weight)
         out[y0:y1, x0:x1] = warped
+        self.lashes.draw(frame.mesh, out)
 
 
 def ring_points(oval: Array, rings: Array) -> Array:

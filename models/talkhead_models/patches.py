@@ -191,6 +191,22 @@ class PatchSource(NamedTuple):
     dark: Array
 
 
+def eye_opening(points: Array, eye: int) -> Array | None:
+    """Outline (N, 2) of what shows between the lids of a mesh (478, >=2), None where they are shut.
+
+    Where lids have crossed, upper and lower outline meet halfway.
+    """
+    left, right = pick(points, topo.EYE_CORNERS[eye])
+    upper, lower = pick(points, topo.UPPER_LIDS[eye]), pick(points, topo.LOWER_LIDS[eye])
+    normal = np.array([left[1] - right[1], right[0] - left[0]], np.float32)
+    crossed = ((lower - upper) @ normal <= 1e-3 * (normal @ normal))[:, None]
+    if crossed.all():
+        return None
+    middle = (upper + lower) / 2
+    upper, lower = np.where(crossed, middle, upper), np.where(crossed, middle, lower)
+    return np.concatenate([left[None], upper, right[None], lower[::-1]])
+
+
 def show_through(
     spec: PatchSpec, points: Array, size: tuple[int, int], source: PatchSource, gaze: Array
 ) -> tuple[Bytes, Array]:
@@ -210,7 +226,10 @@ def show_through(
     inside = np.empty((*size[::-1], 3), np.uint8)
     inside[:] = np.clip(source.dark, 0, 255).astype(np.uint8)
     for index, outline in enumerate(spec.holes):
-        share = coverage(points[list(outline)], size)
+        edge = eye_opening(points, index) if spec.name == "eyes" else points[list(outline)]
+        if edge is None:
+            continue
+        share = coverage(edge, size)
         hole = np.maximum(hole, share)
         if spec.name != "eyes":
             continue
