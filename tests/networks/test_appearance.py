@@ -168,7 +168,7 @@ def test_a_blurred_portrait_gets_less_detail():
         for p in (sharp, soft)
     ]
     assert values[0] == 1
-    assert values[1] < 0.8
+    assert values[1] < 0.75
 
 
 def pairs(random: np.random.Generator) -> dict[str, torch.Tensor]:
