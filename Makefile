@@ -23,8 +23,8 @@ demo: $(VENV)/.installed
 	@$(BIN)/talkhead render out/portrait.png examples/speech.wav -o out/demo.mp4 --overwrite
 
 gallery: $(VENV)/.installed
-	@OMP_NUM_THREADS=1 $(BIN)/python benchmarks/gallery.py $(if $(PORTRAITS),--portraits $(PORTRAITS)) \
-	$(if $(SPEECH),--speech $(SPEECH)) $(GALLERY_OPTIONS)
+	@OMP_NUM_THREADS=1 $(BIN)/python benchmarks/gallery.py $(if $(PORTRAITS),--portraits "$(PORTRAITS)") \
+	$(if $(SPEECH),--speech "$(SPEECH)") $(GALLERY_OPTIONS)
 
 test: lint types tests
 

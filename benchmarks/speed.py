@@ -80,6 +80,7 @@ def stage_table(args: argparse.Namespace, folder: Path) -> None:
         portrait.person_mask,
         pipeline.basis,
         pipeline.refiners,
+        pipeline.detail,
     )
     kept: list[np.ndarray] = []
 

@@ -153,13 +153,13 @@ class ClipReader(VideoReader):
     """
 
     def __init__(self, path: Path, fps: Fraction, start: float, seconds: float) -> None:
-        super().__init__(path, fps)
         fit = f"min(1,{MAX_SIDE}/max(iw*sar,ih))"
         filters = (
             f"fps={fps}:start_time={start:.6f},setpts=PTS-STARTPTS,"
             f"scale=w='max(2,trunc(iw*sar*{fit}))':h='max(2,trunc(ih*{fit}))':flags=area"
         )
-        self._command += ["-vf", filters, "-t", f"{seconds:.6f}"]
+        super().__init__(path, fps, filters)
+        self._command += ["-t", f"{seconds:.6f}"]
 
 
 def sound_start(path: Path) -> float:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from talkhead_models.basis import FaceBasis
 from talkhead_models.bundle import bundle_path, read_checked
+from talkhead_models.detail import Detail, load_detail
 from talkhead_models.generator import GenerateOptions, MotionGenerator, load_motion_generator
 from talkhead_models.motion import MOTION_FPS, FaceMotion
 from talkhead_models.refiner import Refiner, load_refiner
@@ -29,6 +30,9 @@ MotionSource = SpeechFeatures | Iterable[FaceMotion]
 
 REFINERS = {"mouth": "refiner-mouth", "eyes": "refiner-eyes"}
 """Patch name to bundle name."""
+
+DETAIL = "detail"
+"""Bundle of the network that paints the mouths of large faces at their resolution."""
 
 FRAME_MEMORY = 96 * 2**20
 """Bytes of finished frames held at once."""
@@ -87,7 +91,8 @@ class TalkingHeadPipeline:
         self.refiners: dict[str, Refiner] = {
             patch: load_refiner(name).to(settings.device) for patch, name in REFINERS.items()
         }
-        names = ("face-basis", settings.bundle, *REFINERS.values())
+        self.detail: Detail | None = load_detail(DETAIL).to(settings.device)
+        names = ("face-basis", settings.bundle, *REFINERS.values(), DETAIL)
         self.hashes = {name: read_checked(bundle_path(name))[1] for name in names}
 
     def motion(self, source: MotionSource, num_frames: int) -> Iterator[FaceMotion]:
@@ -132,6 +137,7 @@ class TalkingHeadPipeline:
             portrait.person_mask,
             self.basis,
             self.refiners,
+            self.detail,
             device=self.settings.device,
         )
         self.timings["prepare"] += time.perf_counter() - started
@@ -165,3 +171,4 @@ class TalkingHeadPipeline:
     def close(self) -> None:
         """Let go of the networks."""
         self.refiners = {}
+        self.detail = None

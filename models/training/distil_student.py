@@ -24,6 +24,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from appearance_style import share_appearance
 from generator_data import Batch, conditions_of, draw, load_autoencoders
 from generator_parts import fit_parts
 from motion_data import Clip, WindowSampler, load_clips
@@ -213,7 +214,7 @@ def main() -> None:
     teacher = Denoiser(config)
     teacher.load_state_dict(stored["average"])
     teacher.eval().requires_grad_(False)
-    clips = load_clips(args.data, args.work, basis)
+    clips = share_appearance(load_clips(args.data, args.work, basis), basis)
     write_bundle(
         args.teacher_bundle, autoencoder, copy.deepcopy(teacher), clips, basis, distilled=False
     )

@@ -1,6 +1,6 @@
 """Stage 4d: train the detail network to double the resolution of mouths, from 48 to 96 pixels.
 
-The rough mouth is the real one halved, blurred a little at random, and enlarged. Losses: L1 and gradient L1 within the
+The rough mouth is the real one halved, blurred at random, and enlarged. Losses: L1 and gradient L1 within the
 hole, a hinge patch discriminator with R1 and feature matching. The single speaker, whose clips are smaller than the
 patch, is left out. Prints held-out errors, writes the bundle.
 
@@ -43,10 +43,12 @@ def cut(batch: Batch, random: np.random.Generator | None) -> Batch:
     """The window of a batch, with the network's inputs beside it."""
     share = own_share(batch["source_hole"])
     own = fine_structure(batch["source"])
-    amount = torch.full((len(share), 1, 1, 1), 0.5)
+    amount = torch.full((len(share), 1, 1, 1), 0.7)
     if random is not None:
-        amount = torch.from_numpy(random.uniform(0, 1, amount.shape)).float()
-    rough = enlarge(blurred(F.avg_pool2d(batch["truth"], 2), amount))
+        amount = torch.from_numpy(random.uniform(0, 2, amount.shape)).float()
+    # What a refiner paints is softer than what halving leaves.
+    small = blurred(F.avg_pool2d(batch["truth"], 2), amount.clamp(max=1))
+    rough = enlarge(blurred(small, (amount - 1).clamp(min=0)))
     values = {**batch, "rough": rough, "own": own, "share": share}
     return {name: value[..., WINDOW[0], WINDOW[1]].contiguous() for name, value in values.items()}
 
@@ -79,8 +81,10 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--work", type=Path, default=Path("data/train"))
-    parser.add_argument("--steps", type=int, default=3000)
-    parser.add_argument("--adversarial-from", type=int, default=800)
+    parser.add_argument("--steps", type=int, default=1200)
+    parser.add_argument(
+        "--adversarial-from", type=int, default=10**9, help="by default never, see the log"
+    )
     parser.add_argument("--adversarial", type=float, default=0.01)
     parser.add_argument("--matching", type=float, default=0.1)
     parser.add_argument("--batch", type=int, default=8, help="pairs of two frames")

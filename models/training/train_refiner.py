@@ -72,7 +72,7 @@ def content_losses(
     losses = {
         "l1": ((fake - truth).abs() * weight).mean(),
         "gradient": sum(((a - b).abs() * w).mean() for a, b, w in differences),
-        "calm": 0.05 * sum(g.abs().mean() for g in gradients(skin)),
+        "calm": 0.015 * sum(g.abs().mean() for g in gradients(skin)),
     }
     if both:
         change, true_change = fake[1::2] - fake[::2], truth[1::2] - truth[::2]

@@ -23,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from appearance_style import share_appearance
 from generator_data import Batch, conditions_of, draw, load_autoencoders
 from motion_data import WindowSampler, load_clips
 from torch import Tensor
@@ -161,7 +162,7 @@ def main() -> None:
     # Data.
     basis = FaceBasis.load()
     autoencoder = load_autoencoders(args.autoencoder, args.appearance)
-    clips = load_clips(args.data, args.work, basis)
+    clips = share_appearance(load_clips(args.data, args.work, basis), basis)
     held_out = load_clips(args.data, args.work, basis, validation=True)
     lips = lip_matrix(basis)
 

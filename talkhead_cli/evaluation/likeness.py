@@ -32,8 +32,8 @@ class LikenessMeasures:
     """The video against the portrait; None where it cannot be told. Definitions: docs/metrics.md.
 
     Attributes:
-        likeness_min, likeness_first, likeness_last: normalised cross-correlation of the upper face, frames in a blink
-            left out: worst frame, mean of the first and of the last eighth.
+        likeness_min, likeness_first, likeness_last: normalised cross-correlation of the upper face: worst frame, mean
+            of the first and of the last eighth; frames in a blink left out, as in what follows.
         colour_drift_max, colour_drift_first, colour_drift_last: largest difference of the mean Lab values.
         sharpness_first, sharpness_last: variance of the Laplacian of the upper face over the portrait's.
         border_psnr_min: dB, worst frame.
@@ -169,8 +169,7 @@ class LikenessRecorder:
             eyes: (T,) lid openings of the frames pushed, to leave out blinks.
         """
         rows = np.array(self._rows, np.float64)
-        seen = ~np.array(self._lost)
-        awake = seen & (eyes >= CLOSED * np.median(eyes))
+        awake = ~np.array(self._lost) & (eyes >= CLOSED * np.median(eyes))
         likeness, drift, sharpness, border = rows.T
         part = max(1, len(rows) // PART)
         first, last = slice(0, part), slice(len(rows) - part, len(rows))
@@ -178,9 +177,9 @@ class LikenessRecorder:
             likeness_min=least(likeness[awake]),
             likeness_first=mean(likeness[first][awake[first]]),
             likeness_last=mean(likeness[last][awake[last]]),
-            colour_drift_max=None if not seen.any() else float(drift[seen].max()),
-            colour_drift_first=mean(drift[first][seen[first]]),
-            colour_drift_last=mean(drift[last][seen[last]]),
+            colour_drift_max=float(drift[awake].max()) if awake.any() else None,
+            colour_drift_first=mean(drift[first][awake[first]]),
+            colour_drift_last=mean(drift[last][awake[last]]),
             sharpness_first=mean(sharpness[first][awake[first]]),
             sharpness_last=mean(sharpness[last][awake[last]]),
             border_psnr_min=psnr(float(border.max())),

@@ -94,25 +94,27 @@ def stream_rate(line: str) -> Fraction | None:
 class VideoReader:
     """Decodes a video to RGB frames at a constant rate; a context manager and an iterator.
 
-    Rotation and colour tags are obeyed; variable rates are made constant as a player would show them.
+    Rotation, pixel shapes and colour tags are obeyed; variable rates are made constant as a player would show them.
 
     Args:
         path: the video.
         fps: frames a second wanted.
+        filters: ffmpeg's, in place of the usual ones; they must make the rate constant.
 
     Attributes:
         num_frames: frames given so far.
         complaint: ffmpeg's first words where it found the file damaged, after the last frame.
     """
 
-    def __init__(self, path: Path, fps: Fraction) -> None:
+    def __init__(self, path: Path, fps: Fraction, filters: str | None = None) -> None:
         self.path = path
         self.num_frames = 0
         self.complaint: str | None = None
         self._command = [ffmpeg_path(), "-hide_banner", "-nostdin", "-v", "error"]
         self._command += ["-protocol_whitelist", PROTOCOLS, "-i", file_url(path), "-map", "0:V:0"]
-        # Counted from the file's beginning, so that a picture that starts after its sound stays late.
-        self._command += ["-vf", f"fps={fps}:start_time=0", "-f", "image2pipe"]
+        # Counted from the file's beginning, so that a picture that starts after its sound stays late; square pixels.
+        usual = f"fps={fps}:start_time=0,scale=w='max(2,trunc(iw*sar))':h=ih"
+        self._command += ["-vf", filters or usual, "-f", "image2pipe"]
         self._command += ["-c:v", "ppm", "-pix_fmt", "rgb24"]
         self._process: subprocess.Popen[bytes] | None = None
         self._errors: IO[bytes] | None = None

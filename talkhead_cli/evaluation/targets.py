@@ -11,6 +11,9 @@ Verdict = Literal["good", "poor", ""]
 LEAST_GAIN = 0.05
 """Correlation that a lag must win over no lag to count as one."""
 
+LEAST_VISIBLE = 0.05
+"""Levels of warping error that nobody sees."""
+
 
 @dataclass(frozen=True)
 class Measure:
@@ -114,4 +117,7 @@ def judge_all(values: dict[str, Any]) -> dict[str, Verdict]:
     if now is not None and best is not None and best - now < LEAST_GAIN:
         # Nothing is won by shifting: the curve is flat, and its highest point says nothing of a lag.
         verdicts["best_lag_ms"] = "good"
+    if (values.get("warping_error_background") or inf) < LEAST_VISIBLE:
+        # Over a still that the encoder hardly touches, any number is a multiple.
+        verdicts["warping_ratio_background"] = "good"
     return verdicts

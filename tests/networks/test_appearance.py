@@ -162,13 +162,13 @@ def test_grain_is_found_on_canvas_and_not_on_smooth_skin():
 def test_a_blurred_portrait_gets_less_detail():
     rng = np.random.default_rng(0)
     sharp = rng.integers(0, 255, (192, 192, 3), np.uint8)
-    soft = cv2.GaussianBlur(sharp, (0, 0), 4)
+    soft = cv2.GaussianBlur(sharp, (0, 0), 2)
     values = [
         crispness_of(torch.from_numpy(p).permute(2, 0, 1)[None].float() / 127.5 - 1)
         for p in (sharp, soft)
     ]
     assert values[0] == 1
-    assert values[1] < 0.8
+    assert values[1] < 0.6
 
 
 def pairs(random: np.random.Generator) -> dict[str, torch.Tensor]:

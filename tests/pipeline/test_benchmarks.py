@@ -126,7 +126,7 @@ def test_heldout_measures_a_clip(
     write_clips(tmp_path, [(f"{HELD_OUT}x", "a", "permissive", "yes", "yes")])
     (tmp_path / "clips").mkdir()
     shutil.copy(filmed.path, tmp_path / "clips" / f"{HELD_OUT}x_a.mp4")
-    monkeypatch.setattr(sys, "argv", ["heldout.py", str(tmp_path), "--seconds", "1.5", "--json"])
+    monkeypatch.setattr(sys, "argv", ["heldout.py", str(tmp_path), "--seconds", "2", "--json"])
     heldout.main()
     tables = json.loads(capsys.readouterr().out)["tables"]
     own, spoken = tables["own"]["all"], tables["speech"]["all"]

@@ -413,6 +413,10 @@ def test_rotation_is_obeyed_and_cover_art_is_no_film(tmp_path: Path) -> None:
     run_ffmpeg("-display_rotation", "90", "-i", plain, "-c", "copy", turned)
     with VideoReader(turned, Fraction(25)) as reader:
         assert next(iter(reader)).shape == (64, 48, 3)
+    wide = tmp_path / "wide.mp4"
+    run_ffmpeg("-i", plain, "-vf", "setsar=2", wide)
+    with VideoReader(wide, Fraction(25)) as reader:
+        assert next(iter(reader)).shape == (48, 128, 3)
     cover = tmp_path / "cover.png"
     run_ffmpeg("-f", "lavfi", "-i", "testsrc=s=64x48", "-frames:v", "1", cover)
     run_ffmpeg(

@@ -36,3 +36,10 @@ def test_a_lag_that_wins_nothing_is_none() -> None:
     assert judge_all({**flat, "openness_correlation": 0.1})["best_lag_ms"] == "poor"
     assert judge_all({"best_lag_ms": 280.0})["best_lag_ms"] == "poor"
     assert judge_all({})["best_lag_ms"] == ""
+
+
+def test_what_nobody_sees_is_not_poor() -> None:
+    values = {"warping_error_background": 0.01, "warping_ratio_background": 4.0}
+    assert judge_all(values)["warping_ratio_background"] == "good"
+    visible = {**values, "warping_error_background": 0.2}
+    assert judge_all(visible)["warping_ratio_background"] == "poor"
