@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from talkhead_models.basis import FaceBasis
+from talkhead_models.breathing import breathing
 from talkhead_models.bundle import bundle_path, read_checked
 from talkhead_models.detail import Detail, load_detail
 from talkhead_models.generator import GenerateOptions, MotionGenerator, load_motion_generator
@@ -40,9 +41,6 @@ FRAME_MEMORY = 96 * 2**20
 MAX_FRAMES = 16
 """Frames rendered at once: enough to fill the refiner's batch, few enough to start early."""
 
-POSE_LIMIT = np.radians([10.0, 12.0, 12.0]).astype(np.float32)
-"""Largest pitch, yaw and roll that one still picture bears."""
-
 
 def load_generator(settings: RenderSettings) -> MotionGenerator:
     """The preset's motion generator, its blinks as frequent as the settings say."""
@@ -55,14 +53,13 @@ def load_generator(settings: RenderSettings) -> MotionGenerator:
 
 
 def scale_motion(motion: FaceMotion, settings: RenderSettings) -> FaceMotion:
-    """Apply the strengths of the settings, and the smooth limit on the head's turn."""
+    """Apply the strengths of the settings."""
     pose = np.float32(0.0 if settings.still else settings.pose_scale)
-    rotation = POSE_LIMIT * np.tanh(motion.rotation * pose / POSE_LIMIT)
     return replace(
         motion,
         expression=motion.expression * np.float32(settings.expression_scale),
         lids=motion.lids if settings.blink_scale > 0 else np.zeros_like(motion.lids),
-        rotation=rotation.astype(np.float32),
+        rotation=motion.rotation * pose,
         translation=motion.translation * pose,
     )
 
@@ -142,10 +139,17 @@ class TalkingHeadPipeline:
         )
         self.timings["prepare"] += time.perf_counter() - started
         size = int(np.clip(FRAME_MEMORY // portrait.image.nbytes, 1, MAX_FRAMES))
-        for motion in self._exactly(source, num_frames):
-            for start in range(0, motion.num_frames, size):
+        done = 0
+        for chunk in self._exactly(source, num_frames):
+            for start in range(0, chunk.num_frames, size):
                 started = time.perf_counter()
-                frames = renderer.render(motion[start : start + size])
+                motion = renderer.body.limits.apply(chunk[start : start + size])
+                breath = None
+                if not self.settings.still:
+                    fps = Fraction(self.settings.fps)
+                    breath = breathing(self.settings.seed, done, motion.num_frames, fps)
+                frames = renderer.render(motion, breath)
+                done += motion.num_frames
                 self.timings["renderer"] += time.perf_counter() - started
                 yield frames
 

@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 from talkhead_models import topology as topo
 from talkhead_models.basis import Pose, rotation_matrix
+from talkhead_models.breathing import breath_lift
 from talkhead_models.lashes import Lashes
+from talkhead_models.limits import MotionLimits
 from talkhead_models.motion import FaceMotion
 from talkhead_models.plate import background_plate, soft_mask
 from talkhead_models.rig import FaceRig, inset_lids, inset_lips
@@ -37,18 +39,22 @@ BORDER_RAMP = 0.9
 HEAD_LEVEL = 40
 """Mask value from which a pixel counts as the head's when its distance to the border is taken."""
 
+SIDES = ("left", "right", "top", "bottom")
+CHIN_POINT = 152
+
 STILL = (0.3, 1.2)
 """Pixels of motion up to which a place counts as still, and from which as moving."""
 
 
 class Placed(NamedTuple):
-    """One frame: mesh (478, 3), ring points (R, 2), pose, gaze change (2,), the mouth's appearance code (A,)."""
+    """One frame: mesh (478, 3), ring points (R, 2), pose, gaze change (2,), appearance code (A,), breath in [0, 1]."""
 
     mesh: Array
     rings: Array
     pose: Pose
     gaze: Array
     code: Array
+    breath: float = 0.0
 
 
 @dataclass
@@ -84,10 +90,12 @@ class Body:
         rows = np.arange(-(-(y1 - y0) // COARSE) + 1, dtype=np.float32) * COARSE + y0
         self.coarse_grid = np.stack(np.meshgrid(columns, rows), -1)
         oval = self.rig.mesh[self.oval, :2]
-        self.gaps = border_gaps(mask, oval)
-        self.anchor = border_anchor(
-            self.coarse_grid, oval, (width, height), self.rig.unit, self.gaps
-        )
+        ramps = border_ramps(oval, (width, height), self.rig.unit, border_gaps(mask, oval))
+        self.anchor = border_anchor(self.coarse_grid, (width, height), ramps)
+        cut = {ramp.side: ramp.length / self.rig.unit for ramp in ramps if ramp.cuts}
+        self.limits = MotionLimits.of(self.rig.pose.rotation, cut)
+        chin = self.rig.mesh[CHIN_POINT]
+        self.lift = breath_lift(self.coarse_grid, chin, self.rig.unit, y1 - 1) * self.anchor
         self.plate = background_plate(self.image[y0:y1, x0:x1], self.mask)
         self.has_background = bool((self.mask < 250).any())
         self.source_mesh = inset_lips(self.rig.mesh, self.rig.unit)
@@ -95,8 +103,9 @@ class Body:
         self.facing = signed_areas(self.rig.basis.mean[:, :2][self.rig.basis.triangles])
         self.ring_corners = ring_points(oval, self.rings.points)[self.rings.triangles]
 
-    def place(self, motion: FaceMotion) -> list[Placed]:
-        """Meshes, rings and poses of each frame."""
+    def place(self, motion: FaceMotion, breath: Array | None = None) -> list[Placed]:
+        """Meshes, rings and poses of each frame; `breath` (T,) in [0, 1] is how far breath is drawn in."""
+        breath = np.zeros(motion.num_frames, np.float32) if breath is None else breath
         meshes = self.rig.meshes(motion)
         rigid = self.rig.move(self.rings.points, motion)
         oval_rigid = self.rig.move(self.rig.eased[self.oval], motion)
@@ -113,6 +122,7 @@ class Body:
                     Pose(scale[i], rotation[i], offset[i]),
                     motion.gaze[i],
                     motion.appearance[i],
+                    float(breath[i]),
                 )
             )
         return placed
@@ -128,6 +138,7 @@ class Body:
         coarse = grid.copy()
         apply_affines(ids, triangle_affines(corners, self.ring_corners), coarse)
         coarse = grid + (coarse - grid) * self.anchor[..., None]
+        coarse[..., 1] += frame.breath * self.lift
         shift = np.abs(coarse - grid).max(-1)
         size = (x1 - x0, y1 - y0)
         still = enlarge(np.clip((STILL[1] - shift) / (STILL[1] - STILL[0]), 0, 1), size)
@@ -190,41 +201,65 @@ def border_gaps(mask: Bytes, oval: Array) -> tuple[int, int, int, int]:
     return int(columns[0]), int(mask.shape[1] - 1 - columns[-1]), int(rows[0]), 0
 
 
-def border_anchor(
-    grid: Array,
-    oval: Array,
-    size: tuple[int, int],
-    unit: float,
-    gaps: tuple[int, int, int, int] = (0, 0, 0, 0),
-) -> Array:
-    """Share of the motion that a place near the picture's border keeps: none in the border strip itself.
+class BorderRamp(NamedTuple):
+    """Where motion grows from none to full, inwards of one border.
 
-    A head that reaches the border would otherwise drag the border's pixels in and out of the picture. The ramp ends
+    Attributes:
+        side: "left", "right", "top" or "bottom".
+        strip: pixels from the border that never move.
+        length: pixels of the ramp.
+        cuts: the ramp lies in the person, whom the border cuts off, not in the background.
+    """
+
+    side: str
+    strip: float
+    length: float
+    cuts: bool
+
+
+def border_ramps(
+    oval: Array, size: tuple[int, int], unit: float, gaps: tuple[int, int, int, int]
+) -> list[BorderRamp]:
+    """The ramps of a picture.
+
+    A head that reaches the border would otherwise drag the border's pixels in and out of the picture. A ramp ends
     before the face's oval; a border that the face itself reaches is left alone. Where the head keeps clear of the
     strip, the ramp lies in the background between them and the hair moves as one.
 
     Args:
-        grid: (h, w, 2) float32 places.
         oval: (36, 2) float32, the face's outline.
         size: width and height of the picture.
         unit: outer-eye distance in pixels.
         gaps: from `border_gaps`.
-
-    Returns:
-        (h, w) float32 in [0, 1].
     """
     strip = BORDER_STRIP * min(size)
+    low, high = oval.min(0), oval.max(0)
+    rooms = (low[0], size[0] - 1 - high[0], low[1], size[1] - 1 - high[1])
+    ramps = []
+    for side, room, gap in zip(SIDES, rooms, gaps, strict=True):
+        length = min(BORDER_RAMP * unit, 0.9 * (float(room) - strip))
+        clear = gap - strip
+        if clear > COARSE:
+            length = min(length, clear)
+        cuts = side != "bottom" and clear <= COARSE
+        ramps.append(BorderRamp(side, strip, length, cuts))
+    return ramps
+
+
+def border_anchor(grid: Array, size: tuple[int, int], ramps: list[BorderRamp]) -> Array:
+    """Share of the motion that each place keeps, (h, w) float32 in [0, 1].
+
+    Args:
+        grid: (h, w, 2) float32 places.
+        size: width and height of the picture.
+        ramps: from `border_ramps`.
+    """
     share = np.ones(grid.shape[:2], np.float32)
-    for axis in (0, 1):
-        for side, (near, far) in enumerate(((0.0, 1.0), (size[axis] - 1.0, -1.0))):
-            room = float(((oval[:, axis] - near) * far).min()) - strip
-            ramp = min(BORDER_RAMP * unit, 0.9 * room)
-            clear = gaps[2 * axis + side] - strip
-            if clear > COARSE:
-                ramp = min(ramp, clear)
-            if ramp < 1:
-                continue
-            along = np.clip(((grid[..., axis] - near) * far - strip) / ramp, 0, 1)
+    x, y = grid[..., 0], grid[..., 1]
+    distances = {"left": x, "right": size[0] - 1 - x, "top": y, "bottom": size[1] - 1 - y}
+    for ramp in ramps:
+        if ramp.length >= 1:
+            along = np.clip((distances[ramp.side] - ramp.strip) / ramp.length, 0, 1)
             share *= along * along * (3 - 2 * along)
     return share
 

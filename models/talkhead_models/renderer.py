@@ -86,9 +86,14 @@ class FaceRenderer:
         ]
         return cls(body, painters)
 
-    def render(self, motion: FaceMotion) -> Bytes:
-        """Frames (T, H, W, 3) uint8 RGB of a motion."""
-        placed = self.body.place(motion)
+    def render(self, motion: FaceMotion, breath: Array | None = None) -> Bytes:
+        """Frames (T, H, W, 3) uint8 RGB of a motion.
+
+        Args:
+            motion: of the face and head.
+            breath: (T,) how far breath is drawn in, see `talkhead_models.breathing`; None holds it.
+        """
+        placed = self.body.place(motion, breath)
         painted = [
             painter.paint(placed, self.threads) if painter.refiner else [None] * len(placed)
             for painter in self.painters

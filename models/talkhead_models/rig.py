@@ -50,6 +50,7 @@ def ease_depth(points: Array, slope: float = MAX_SLOPE) -> Array:
     eased[:, 2] = (points[:, 2] + slope * across).min(1)
     return np.asarray(eased, np.float32)
 
+
 LID_INSET = ((topo.UPPER_LIDS, topo.ABOVE_LIDS, 0.1), (topo.LOWER_LIDS, topo.BELOW_LIDS, 0.3))
 """Margins of the lids, the rings that they are drawn towards for taking pixels when shut, and how far, as a share of
 the eye's opening: tracked margins lie a little inside the eye."""

@@ -1,15 +1,18 @@
 """The renderer on a real picture, its mesh taken from the face model: what moves, what must not."""
 
+import cv2
 import numpy as np
 import pytest
 from skimage.data import astronaut
 
 from talkhead_models import topology as topo
 from talkhead_models.basis import FaceBasis, lip_gaps
+from talkhead_models.body import COARSE
 from talkhead_models.motion import MOTION_SIZE, FaceMotion
-from talkhead_models.patches import dark_of
+from talkhead_models.patches import dark_of, eye_opening
 from talkhead_models.renderer import FaceRenderer
 from talkhead_models.rig import FaceRig, inset_lips
+from talkhead_models.warp import signed_areas
 
 FACE_CENTRE, EYE_DISTANCE = np.array([222.0, 110.0, 0.0], np.float32), 58.0
 
@@ -110,6 +113,58 @@ def test_the_border_of_the_picture_never_moves(basis):
     assert np.array_equal(frame[:8], image[:8])
     assert np.array_equal(frame[:100, :8], image[:100, :8])
     assert not np.array_equal(frame[140:160, 140:160], image[140:160, 140:160])
+
+
+def test_breath_lifts_the_shoulders_and_nothing_else(renderer):
+    rest, full = (renderer.render(motion(1), np.array([b], np.float32))[0] for b in (0.0, 1.0))
+    assert np.array_equal(rest, renderer.render(motion(1))[0])
+    changed = np.any(rest != full, -1)
+    rows = np.flatnonzero(changed.any(1))
+    chin = renderer.body.rig.mesh[152, 1]
+    assert chin < rows[0]
+    x0, y0, _, _ = renderer.body.box
+    wall = np.ones(changed.shape, bool)
+    height, width = renderer.body.mask.shape
+    wall[y0 : y0 + height, x0 : x0 + width] = renderer.body.mask == 0
+    # A lift of two pixels carries the shoulders' own edge over the wall.
+    near = cv2.dilate((~wall).astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
+    assert not changed[~near].any()
+
+
+def test_hair_clear_of_the_border_moves_as_one(renderer, basis):
+    # The mask's top lies below the border strip: between them the ramp, in the mask full motion.
+    image = np.random.default_rng(0).integers(0, 255, (400, 400, 3), np.uint8)
+    mesh = (basis.mean * np.float32(70) + np.array([200, 200, 0], np.float32)).astype(np.float32)
+    mask = np.zeros((400, 400), np.float32)
+    mask[60:, 120:280] = 1
+    body = FaceRenderer.create(image, mesh, mask, basis, {}).body
+    top = int((60 - body.box[1]) / COARSE)
+    assert body.anchor[top + 1 :, body.anchor.shape[1] // 2][:20].min() > 0.99
+    cut = FaceRenderer.create(image, mesh, np.ones_like(mask), basis, {}).body
+    assert cut.anchor[top + 1, cut.anchor.shape[1] // 2] < 0.9
+    high = (mesh - np.array([0, 125, 0], np.float32)).astype(np.float32)
+    near = FaceRenderer.create(image, high, np.ones_like(mask), basis, {}).body
+    assert near.limits.high[2] < 0.7 * body.limits.high[2]
+
+
+@pytest.mark.parametrize("yaw", [-0.22, 0.22])
+def test_a_turned_head_folds_nowhere(basis, yaw):
+    rig = FaceRig.fit((basis.mean * 100 + 300).astype(np.float32), basis)
+    corners = rig.meshes(motion(1, yaw=(37, yaw)))[0, :, :2][basis.triangles]
+    before = signed_areas(rig.meshes(motion(1))[0, :, :2][basis.triangles])
+    large = np.abs(before) > 10
+    assert (signed_areas(corners)[large] / before[large] > 0.2).all()
+
+
+def test_shut_eyes_show_no_eyeball_and_a_dark_line(renderer):
+    shut = renderer.render(motion(1, left=(32, 1.0), right=(33, 1.0)))[0].astype(int)
+    mesh = renderer.body.rig.meshes(motion(1, left=(32, 1.0), right=(33, 1.0)))[0]
+    for eye in range(2):
+        assert eye_opening(mesh, eye) is None
+        assert eye_opening(renderer.body.rig.mesh, eye) is not None
+        x, y = mesh[topo.UPPER_LIDS[eye][3], :2].round().astype(int)
+        line, lid = shut[y, x].sum(), shut[y - 5, x - 2 : x + 3].sum(-1).mean()
+        assert line < lid
 
 
 def test_parted_lips_give_their_pixels_from_inside_the_lips(basis):
