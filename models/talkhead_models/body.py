@@ -7,7 +7,7 @@ background plate. The border of the picture never moves.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar, cast
 
 import cv2
 import numpy as np
@@ -26,6 +26,7 @@ from talkhead_models.warp import apply_affines, box_of, raster_ids, signed_areas
 
 Array = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
+Pixels = TypeVar("Pixels", Array, Bytes)
 
 COARSE = 4
 """The rings' map is drawn at 1/COARSE of the resolution: it is smooth."""
@@ -127,8 +128,8 @@ class Body:
             )
         return placed
 
-    def _map(self, frame: Placed) -> tuple[Array, Array]:
-        """Source position (h, w, 2) of each pixel of the moving box, and how still it is (h, w) in [0, 1]."""
+    def _map(self, frame: Placed) -> tuple[Array, Bytes]:
+        """Source position (h, w, 2) of each pixel of the moving box, and how still it is (h, w) uint8, 255 = still."""
         x0, y0, x1, y1 = self.box
         grid = self.coarse_grid
         points = ring_points(frame.mesh[self.oval], frame.rings)
@@ -139,9 +140,11 @@ class Body:
         apply_affines(ids, triangle_affines(corners, self.ring_corners), coarse)
         coarse = grid + (coarse - grid) * self.anchor[..., None]
         coarse[..., 1] += frame.breath * self.lift
-        shift = np.abs(coarse - grid).max(-1)
+        moved = np.abs(coarse - grid)
+        shift = np.maximum(moved[..., 0], moved[..., 1])
         size = (x1 - x0, y1 - y0)
-        still = enlarge(np.clip((STILL[1] - shift) / (STILL[1] - STILL[0]), 0, 1), size)
+        share = np.clip((STILL[1] - shift) / (STILL[1] - STILL[0]), 0, 1)
+        still = enlarge(np.rint(share * 255).astype(np.uint8), size)
         fine = enlarge(coarse, size)
         height, width = self.image.shape[:2]
         bx0, by0, bx1, by1 = box_of(frame.mesh[: topo.NUM_FACE_POINTS, :2], 1, (width, height))
@@ -174,9 +177,10 @@ class Body:
             mask = cv2.remap(
                 self.full_mask, position, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
             )
-            weight = mask.astype(np.float32) * np.float32(1 / 255)
             # Where the mask's soft edge does not move, the portrait shows as it is, not the plate.
-            weight = np.where(mask > 0, np.maximum(weight, still), weight)
+            edge = cv2.compare(mask, 0, cv2.CMP_GT)
+            weight = cv2.max(mask, cv2.bitwise_and(still, edge)).astype(np.float32)
+            weight *= np.float32(1 / 255)
             warped = cv2.blendLinear(warped, self.plate, weight, 1 - weight)
         out[y0:y1, x0:x1] = warped
         self.lashes.draw(frame.mesh, out)
@@ -264,11 +268,9 @@ def border_anchor(grid: Array, size: tuple[int, int], ramps: list[BorderRamp]) -
     return share
 
 
-def enlarge(coarse: Array, size: tuple[int, int]) -> Array:
+def enlarge(coarse: Pixels, size: tuple[int, int]) -> Pixels:
     """A map at 1/COARSE of the resolution, enlarged linearly to width, height."""
     matrix = np.array([[1 / COARSE, 0, 0], [0, 1 / COARSE, 0]], np.float32)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return np.asarray(
-        cv2.warpAffine(coarse, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE),
-        np.float32,
-    )
+    fine = cv2.warpAffine(coarse, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    return cast("Pixels", fine)

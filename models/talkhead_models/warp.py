@@ -70,7 +70,9 @@ def raster_ids(
     ids = np.full((height, width), -1, np.int32)
     limit = 1 << 14
     fixed = np.rint(np.clip(corners, -limit, limit) * (1 << _SUBPIXEL_BITS)).astype(np.int32)
-    low, high = corners.min(1), corners.max(1)
+    first, second, third = corners[:, 0], corners[:, 1], corners[:, 2]
+    low = np.minimum(np.minimum(first, second), third)
+    high = np.maximum(np.maximum(first, second), third)
     seen = (
         (high[:, 0] >= 0) & (high[:, 1] >= 0) & (low[:, 0] <= width - 1) & (low[:, 1] <= height - 1)
     )
