@@ -116,8 +116,8 @@ def judge_all(values: dict[str, Any]) -> dict[str, Verdict]:
     now, best = values.get("openness_correlation"), values.get("openness_correlation_best")
     if now is not None and best is not None and best - now < LEAST_GAIN:
         # Nothing is won by shifting: the curve is flat, and its highest point says nothing of a lag.
-        verdicts["best_lag_ms"] = "good"
+        verdicts["best_lag_ms"] = ""
     if (values.get("warping_error_background") or inf) < LEAST_VISIBLE:
         # Over a still that the encoder hardly touches, any number is a multiple.
-        verdicts["warping_ratio_background"] = "good"
+        verdicts["warping_ratio_background"] = ""
     return verdicts
