@@ -5,7 +5,8 @@ one clip is taken, the most neutral frame of its first second is the portrait, a
 
 * with their own motion, as ``talkhead render --drive`` measures it, with the refiners and without ("warp only": the
   portrait's pixels carried along the mesh, the mouth a dark hole);
-* with motion generated from their own speech, where there is speech.
+* with motion generated from their own speech, where there is speech;
+* with ``--codes``, once more with their own motion and other appearance codes: none, the real frame's, the speech's.
 
 Frames are compared before encoding. Definitions: docs/benchmarks.md.
 
@@ -13,6 +14,7 @@ Launch (2 cores, about 5 minutes)::
 
     python benchmarks/heldout.py DATA
     python benchmarks/heldout.py DATA --clips 8 --json
+    python benchmarks/heldout.py DATA --codes
 """
 
 from __future__ import annotations
@@ -84,6 +86,12 @@ OWN_SPEECH = {
     "sharpness_ratio": ("mouth sharpness / real", "0.80 to 1.20"),
     "flicker_ratio": ("mouth flicker / real", "<= 1.2"),
     "head_motion_ratio": ("head motion / real", ""),
+}
+CODES = {
+    "mouth_l1_open": ("open mouths: mouth L1", ""),
+    "mouth_l1": ("mouth L1", ""),
+    "sharpness_ratio": ("mouth sharpness / real", ""),
+    "flicker_ratio": ("mouth flicker / real", ""),
 }
 COUNTED = {
     "closure_recall": "num_closures",
@@ -224,6 +232,24 @@ def own_speech(pipeline: TalkingHeadPipeline, subject: Subject, path: Path) -> R
     return row
 
 
+def other_codes(
+    driven: TalkingHeadPipeline, spoken: TalkingHeadPipeline, subject: Subject, path: Path
+) -> Iterator[Row]:
+    """Measures of the same motion with no appearance code, the real frames', and the one generated from the speech."""
+    count, motion = len(subject.real.images), subject.motion
+    features = extract_features(path, speech_encoder("cpu"), 600.0)
+    frames = subject.first + count
+    features = replace(features, array=features.array[: 2 * frames])
+    spoken_codes = [part.appearance for part in spoken.motion(features, frames)]
+    told = np.concatenate(spoken_codes)[subject.first : frames]
+    told = np.concatenate([told, np.repeat(told[-1:], motion.num_frames - len(told), 0)])
+    codes = {"none": np.zeros_like(told), "real frame": motion.appearance, "speech": told}
+    for name, code in codes.items():
+        images = render(driven, subject, [replace(motion, appearance=code)], count)
+        ours = face_frames(track_images(images), subject.real)
+        yield {"code": name, **compare(ours, face_frames(subject.real))}
+
+
 def measure_clips(args: argparse.Namespace) -> Iterator[Row]:
     """One row a clip and kind of motion."""
     driven = TalkingHeadPipeline(resolve_settings(args.preset, {"device": "cpu"}, driven=True))
@@ -243,6 +269,9 @@ def measure_clips(args: argparse.Namespace) -> Iterator[Row]:
                     "motion": "speech",
                     **own_speech(spoken, subject, path),
                 }
+            if clip["speech"] == "yes" and args.codes:
+                for row in other_codes(driven, spoken, subject, path):
+                    yield {**about, "motion": "codes", **row}
         except TalkheadError as error:
             log.warning("%s", error)
 
@@ -273,6 +302,13 @@ def summarise(rows: Sequence[Row]) -> dict[str, dict[str, dict[str, float]]]:
             for name, part in {**parts, "all": chosen}.items()
             if part
         }
+    coded = [row for row in rows if row["motion"] == "codes"]
+    if coded:
+        tables["codes"] = {
+            name: {"clips": len(part), **means(part, list(CODES))}
+            for name in dict.fromkeys(row["code"] for row in coded)
+            if (part := [row for row in coded if row["code"] == name])
+        }
     return tables
 
 
@@ -283,7 +319,7 @@ def print_table(
     print(f"{'mean':46}" + "".join(f"{tier:>12}" for tier in table) + "   target")
     for name, (words, target) in names.items():
         cells = [f"{part[name]:12.4f}" if name in part else f"{'-':>12}" for part in table.values()]
-        print(f"{words:46}" + "".join(cells) + f"   {target}")
+        print(f"{words:46}" + "".join(cells) + f"   {target}".rstrip())
 
 
 def main() -> None:
@@ -294,6 +330,7 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=24)
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--preset")
+    parser.add_argument("--codes", action="store_true", help="compare appearance codes too")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of tables")
     args = parser.parse_args()
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
@@ -310,6 +347,8 @@ def main() -> None:
         return
     print_table("Own motion", OWN_MOTION, tables["own"])
     print_table("Own speech", OWN_SPEECH, tables["speech"])
+    if "codes" in tables:
+        print_table("Own motion, appearance code from", CODES, tables["codes"])
     print(f"\n{time.perf_counter() - started:.0f} s")
 
 

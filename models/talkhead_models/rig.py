@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from talkhead_models import topology as topo
 from talkhead_models.basis import NECK_PIVOT, FaceBasis, Pose, fit_pose, lip_gaps, rotation_matrix
 from talkhead_models.motion import FaceMotion
+from talkhead_models.unfold import unfold_chin
 
 Array = NDArray[np.float32]
 
@@ -187,6 +188,7 @@ class FaceRig:
         """Canonical meshes (T, 478, 3) of a motion, pose left out."""
         mesh = self.neutral + self.basis.deltas(motion.expression)
         settle_lips(mesh)
+        unfold_chin(mesh, self.neutral)
         close_lids(mesh, motion.lids)
         return np.asarray(mesh, np.float32)
 

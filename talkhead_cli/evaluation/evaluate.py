@@ -142,8 +142,10 @@ class EvaluationRun:
             return None
         from talkhead_cli.face import load_portrait
 
+        size = settings.get("size")
         return load_portrait(
             self.request.portrait,
+            size=size if isinstance(size, int) else None,
             face=self.request.face or settings.get("face") or "largest",
             background=settings.get("background"),
             crop=settings.get("crop") or "full",

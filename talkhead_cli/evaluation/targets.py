@@ -65,11 +65,11 @@ MEASURES = (
     Measure("closure_recall", "lips close on p b m", 0.9, real="1.00", real_by_visemes="0.8 to 1"),
     Measure("open_vowel_recall", "lips open on open vowels", 0.9, real="1.00"),
     Measure(
-        "openness_correlation", "opening follows speech", 0.5, real="0.62", real_by_visemes="0.60"
+        "openness_correlation", "opening follows speech", 0.5, real="0.62", real_by_visemes="0.61"
     ),
     Measure("openness_correlation_best", "the same at the best lag"),
-    Measure("best_lag_ms", "lips late by", -40, 40, real="0 ms", digits=0, unit=" ms"),
-    Measure("mouth_rest", "mouth open in pauses", high=0.12, real="0.07", real_by_visemes="0.19"),
+    Measure("best_lag_ms", "lips late by", -40, 40, real="0 to 40 ms", digits=0, unit=" ms"),
+    Measure("mouth_rest", "mouth open in pauses", high=0.12, real="0.07", real_by_visemes="0.10"),
     Measure("mouth_opening_p95", "mouth opens to", real="0.15", digits=3),
     Measure("blinks_per_minute", "blinks a minute", 5, 40, real="29", digits=1),
     Measure("blink_opening", "eye left open in a blink", high=0.35, real="0.24"),
@@ -116,8 +116,8 @@ def judge_all(values: dict[str, Any]) -> dict[str, Verdict]:
     now, best = values.get("openness_correlation"), values.get("openness_correlation_best")
     if now is not None and best is not None and best - now < LEAST_GAIN:
         # Nothing is won by shifting: the curve is flat, and its highest point says nothing of a lag.
-        verdicts["best_lag_ms"] = "good"
+        verdicts["best_lag_ms"] = ""
     if (values.get("warping_error_background") or inf) < LEAST_VISIBLE:
         # Over a still that the encoder hardly touches, any number is a multiple.
-        verdicts["warping_ratio_background"] = "good"
+        verdicts["warping_ratio_background"] = ""
     return verdicts

@@ -17,7 +17,7 @@ from talkhead_cli.commands.render import render
 from talkhead_cli.evaluation.targets import MEASURES
 from talkhead_cli.media import probe_media
 from tests.cli.conftest import Talkhead, start_process
-from tests.conftest import ROOT
+from tests.conftest import ROOT, run_ffmpeg
 
 README = (ROOT / "README.md").read_text()
 CLI = (ROOT / "docs" / "cli.md").read_text()
@@ -48,6 +48,10 @@ def folder(
 @pytest.mark.parametrize("command", [line for line in COMMANDS if line.startswith("talkhead")])
 def test_command_of_the_readme_works(command: str, folder: Path, talkhead: Talkhead) -> None:
     words = shlex.split(command)[1:]
+    if "out.mp4" in words and words[words.index("out.mp4") - 1] != "-o":
+        # What an earlier command made.
+        still = ("-loop", 1, "-framerate", 25, "-i", "portrait.png", "-i", "speech.wav")
+        run_ffmpeg(*still, "-t", 1.2, "-pix_fmt", "yuv420p", "out.mp4")
     if "<" in words:
         words, source, target = words[: words.index("<")], words[-3], words[-1]
         paths = {word: folder / word for word in ("portrait.png",)}
