@@ -97,7 +97,7 @@ class Body:
         self.limits = MotionLimits.of(self.rig.pose.rotation, cut)
         chin = self.rig.mesh[CHIN_POINT]
         self.lift = breath_lift(self.coarse_grid, chin, self.rig.unit, y1 - 1) * self.anchor
-        self.plate = background_plate(self.image[y0:y1, x0:x1], self.mask)
+        self.plate = background_plate(self.image[y0:y1, x0:x1], self.mask, self.rig.unit)
         self.has_background = bool((self.mask < 250).any())
         self.source_mesh = inset_lips(self.rig.mesh, self.rig.unit)
         self.lashes = Lashes.of(self.image, self.rig.mesh, self.rig.unit)
