@@ -199,8 +199,7 @@ def without_refiners(pipeline: TalkingHeadPipeline) -> TalkingHeadPipeline:
     """The same pipeline, the mouth left as the warp leaves it."""
     bare = copy.copy(pipeline)
     bare.refiners = {}
-    if hasattr(bare, "detail"):
-        bare.detail = None
+    bare.detail = None
     return bare
 
 

@@ -6,13 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from talkhead_cli.drive import load_drive, sound_start
 from talkhead_cli.errors import InputError, NoFaceError
 from talkhead_cli.face import Portrait
 from talkhead_cli.pipeline import TalkingHeadPipeline
 from talkhead_cli.settings import RenderSettings
-from talkhead_models.motion import FaceMotion
+from talkhead_models.appearance import AppearanceConfig, AppearanceEncoder
+from talkhead_models.bundle import WEIGHTS_VARIABLE, save_bundle, weights_folder
+from talkhead_models.motion import APPEARANCE_SIZE, FaceMotion
 from tests.conftest import SPEECH, run_ffmpeg
 from tests.pipeline.conftest import FILMED_FRAMES, FILMED_SECONDS, Filmed
 
@@ -148,3 +151,23 @@ def test_lengths_that_differ_are_told(filmed: Filmed) -> None:
     assert whole.length_warning(FILMED_SECONDS) is None
     assert "ends 2.0 s before the sound" in (whole.length_warning(FILMED_SECONDS + 2) or "")
     assert whole.lasting(FILMED_SECONDS + 2).num_frames == FILMED_FRAMES + 53
+
+
+def test_appearance_is_read_off_the_mouth(
+    filmed: Filmed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for bundle in weights_folder().glob("*.safetensors"):
+        (tmp_path / bundle.name).symlink_to(bundle)
+    (tmp_path / "appearance.safetensors").unlink(missing_ok=True)
+    monkeypatch.setenv(WEIGHTS_VARIABLE, str(tmp_path))
+    without = load_drive(filmed.path, 2)
+    assert not without.motion.appearance.any()
+    torch.manual_seed(0)
+    encoder = AppearanceEncoder(AppearanceConfig())
+    tensors = {name: value.contiguous() for name, value in encoder.state_dict().items()}
+    save_bundle(tmp_path / "appearance.safetensors", tensors, encoder.metadata(), {})
+    read = load_drive(filmed.path, 2)
+    assert read.motion.appearance.shape == (50, APPEARANCE_SIZE)
+    assert read.motion.appearance.std(0).min() > 0
+    assert list(read.bundles) == ["appearance"]
+    np.testing.assert_array_equal(read.motion.expression, without.motion.expression)
