@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from talkhead_models import topology as topo
-from talkhead_models.warp import box_of, pick
+from talkhead_models.warp import box_of, pick, smooth_curve
 
 Array = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
@@ -95,16 +95,3 @@ class Lashes:
         # Only darker: light lashes or a dark lid show no line.
         region += share * np.minimum(colour - region, 0)
         out[y0:y1, x0:x1] = (region + 0.5).astype(np.uint8)
-
-
-def smooth_curve(line: Array, steps: int = 6) -> Array:
-    """A Catmull-Rom spline through points (N, 2), `steps` points a segment."""
-    padded = np.concatenate([2 * line[:1] - line[1:2], line, 2 * line[-1:] - line[-2:-1]])
-    before, start, end, after = padded[:-3], padded[1:-2], padded[2:-1], padded[3:]
-    t = (np.arange(steps, dtype=np.float32) / steps)[:, None, None]
-    curve = start + 0.5 * t * (
-        end - before
-        + t * (2 * before - 5 * start + 4 * end - after)
-        + t**2 * (3 * (start - end) + after - before)
-    )  # fmt: skip
-    return np.concatenate([curve.transpose(1, 0, 2).reshape(-1, 2), line[-1:]]).astype(np.float32)

@@ -23,6 +23,7 @@ from talkhead_models.warp import (
     pick,
     raster_ids,
     similarity,
+    smooth_curve,
     transform,
     triangle_affines,
 )
@@ -32,6 +33,9 @@ Bytes = NDArray[np.uint8]
 
 PIXELS_PER_UNIT = 87.0
 """Patch pixels per outer-eye distance: about the resolution of the training clips."""
+
+FACET_PIXELS = 8.0
+"""Mean length of a hole's outline segments from which they would be seen."""
 
 
 class PatchSpec(NamedTuple):
@@ -207,6 +211,23 @@ def eye_opening(points: Array, eye: int) -> Array | None:
     return np.concatenate([left[None], upper, right[None], lower[::-1]])
 
 
+def hole_coverage(edge: Array, size: tuple[int, int]) -> Array:
+    """Share of each pixel (h, w) that a hole covers, its edge rounded where it has visible facets.
+
+    Args:
+        edge: (N, 2) float32 closed outline, the hole's corners first and halfway.
+        size: width and height of the result.
+    """
+    share = coverage(edge, size)
+    half = len(edge) // 2
+    if np.linalg.norm(edge[half] - edge[0]) < FACET_PIXELS * half:
+        return share
+    runs = (edge[: half + 1], np.concatenate([edge[half:], edge[:1]]))
+    rounded = np.concatenate([smooth_curve(run)[:-1] for run in runs])
+    # Skin ends at the facets, so that a round edge inside them would leave a gap.
+    return np.maximum(share, coverage(rounded, size))
+
+
 def show_through(
     spec: PatchSpec, points: Array, size: tuple[int, int], source: PatchSource, gaze: Array
 ) -> tuple[Bytes, Array]:
@@ -229,7 +250,7 @@ def show_through(
         edge = eye_opening(points, index) if spec.name == "eyes" else points[list(outline)]
         if edge is None:
             continue
-        share = coverage(edge, size)
+        share = hole_coverage(edge, size)
         hole = np.maximum(hole, share)
         if spec.name != "eyes":
             continue

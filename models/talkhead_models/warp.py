@@ -125,6 +125,19 @@ def coverage(polygon: Array, size: tuple[int, int], supersample: int = 4) -> Arr
     return share
 
 
+def smooth_curve(line: Array, steps: int = 6) -> Array:
+    """A Catmull-Rom spline through points (N, 2), `steps` points a segment."""
+    padded = np.concatenate([2 * line[:1] - line[1:2], line, 2 * line[-1:] - line[-2:-1]])
+    before, start, end, after = padded[:-3], padded[1:-2], padded[2:-1], padded[3:]
+    t = (np.arange(steps, dtype=np.float32) / steps)[:, None, None]
+    curve = start + 0.5 * t * (
+        end - before
+        + t * (2 * before - 5 * start + 4 * end - after)
+        + t**2 * (3 * (start - end) + after - before)
+    )  # fmt: skip
+    return np.concatenate([curve.transpose(1, 0, 2).reshape(-1, 2), line[-1:]]).astype(np.float32)
+
+
 def similarity(source: Array, target: Array) -> Array:
     """(2, 3) float32 similarity that carries two source points (2, 2) exactly on to two target points."""
     before, after = source[1] - source[0], target[1] - target[0]

@@ -12,7 +12,7 @@ from talkhead_models.motion import MOTION_SIZE, FaceMotion
 from talkhead_models.patches import dark_of, eye_opening
 from talkhead_models.renderer import FaceRenderer
 from talkhead_models.rig import FaceRig, inset_lips
-from talkhead_models.warp import signed_areas
+from talkhead_models.warp import coverage, signed_areas
 
 FACE_CENTRE, EYE_DISTANCE = np.array([222.0, 110.0, 0.0], np.float32), 58.0
 
@@ -178,3 +178,14 @@ def test_parted_lips_give_their_pixels_from_inside_the_lips(basis):
     assert (inset[lower, 1] - inset[upper, 1]).max() > (opened[lower] - opened[upper])[:, 1].max()
     closed = (basis.mean * 100 + 300).astype(np.float32)
     np.testing.assert_allclose(inset_lips(closed, 100), closed, atol=0.05)
+
+
+def test_holes_of_large_faces_are_rounded_and_never_smaller():
+    angles = np.linspace(0, 2 * np.pi, 20, endpoint=False)
+    edge = np.stack([np.cos(angles), 0.7 * np.sin(angles)], 1).astype(np.float32)
+    small, large = 10 * edge + 20, 150 * edge + 200
+    assert np.array_equal(hole_coverage(small, (40, 40)), coverage(small, (40, 40)))
+    facets, rounded = coverage(large, (400, 400)), hole_coverage(large, (400, 400))
+    assert (rounded >= facets).all()
+    exact = np.pi * 150 * 150 * 0.7
+    assert abs(rounded.sum() - exact) < 0.3 * abs(facets.sum() - exact)

@@ -13,6 +13,7 @@ from talkhead_models.warp import (
     invert_affine,
     raster_ids,
     similarity,
+    smooth_curve,
     transform,
     triangle_affines,
 )
@@ -89,3 +90,13 @@ def test_box_stays_in_the_picture(points, margin):
     x0, y0, x1, y1 = box_of(points, margin, (100, 80))
     assert 0 <= x0 < x1 <= 100
     assert 0 <= y0 < y1 <= 80
+
+
+def test_smooth_curve_passes_through_its_points_and_rounds_a_circle():
+    angles = np.linspace(0, np.pi, 9)
+    points = np.stack([np.cos(angles), np.sin(angles)], 1).astype(np.float32) * 100
+    curve = smooth_curve(points, 6)
+    np.testing.assert_allclose(curve[::6], points, atol=1e-3)
+    # The polygon's edges lie up to 1.9 inside the circle.
+    inner = curve[6:-6]
+    np.testing.assert_allclose(np.linalg.norm(inner, axis=1), 100, atol=0.2)
