@@ -9,7 +9,7 @@ from talkhead_models import topology as topo
 from talkhead_models.basis import FaceBasis, lip_gaps
 from talkhead_models.body import COARSE
 from talkhead_models.motion import MOTION_SIZE, FaceMotion
-from talkhead_models.patches import dark_of, eye_opening
+from talkhead_models.patches import dark_of, eye_opening, hole_coverage
 from talkhead_models.renderer import FaceRenderer
 from talkhead_models.rig import FaceRig, inset_lips
 from talkhead_models.warp import coverage, signed_areas
