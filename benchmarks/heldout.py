@@ -43,8 +43,9 @@ from talkhead_cli.face.portrait import check_face
 from talkhead_cli.pipeline import MotionSource, TalkingHeadPipeline
 from talkhead_cli.render import speech_encoder
 from talkhead_cli.settings import resolve_settings
-from talkhead_models.basis import lip_gaps, rotation_angles
+from talkhead_models.basis import FaceBasis, lip_gaps, rotation_angles
 from talkhead_models.motion import FaceMotion
+from talkhead_models.rig import FaceRig
 from talkhead_models.tracking import relative_to_frame
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "models" / "training"))
@@ -179,7 +180,23 @@ def prepare(path: Path, seconds: float) -> Subject | None:
     portrait = make_portrait(images[first], face.mesh)
     part = slice(first, first + round(seconds * 25))
     real = Filmed(images[part], meshes[part], tracked[part])
-    return Subject(portrait, first, relative_to_frame(motion, first)[part], real)
+    motion = with_own_neutral(portrait, relative_to_frame(motion, first), first)
+    return Subject(portrait, first, motion[part], real)
+
+
+def with_own_neutral(portrait: Portrait, motion: FaceMotion, frame: int) -> FaceMotion:
+    """The motion with the rig's guess at the portrait's neutral face put right: the clip tells what face it makes.
+
+    Args:
+        portrait: taken from the clip.
+        motion: of the clip.
+        frame: that the portrait is.
+    """
+    basis = FaceBasis.load()
+    rig = FaceRig.fit(portrait.mesh, basis)
+    shown = basis.deltas(motion.expression[frame : frame + 1])[0]
+    missing = basis.project((rig.pose.invert(rig.mesh) - shown - rig.neutral)[None])
+    return replace(motion, expression=motion.expression + missing)
 
 
 def trim(image: np.ndarray) -> np.ndarray:

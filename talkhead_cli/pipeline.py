@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from talkhead_models.basis import FaceBasis
+from talkhead_models.appearance import encode_mouths, load_appearance_encoder
+from talkhead_models.basis import FaceBasis, Pose
 from talkhead_models.breathing import breathing
 from talkhead_models.bundle import bundle_path, read_checked
 from talkhead_models.detail import Detail, load_detail
@@ -20,6 +21,7 @@ from talkhead_models.motion import MOTION_FPS, FaceMotion
 from talkhead_models.refiner import Refiner, load_refiner
 from talkhead_models.renderer import FaceRenderer
 from talkhead_models.resample import resample_stream
+from talkhead_models.rig import FaceRig
 from talkhead_models.speech import SpeechFeatures
 
 if TYPE_CHECKING:
@@ -34,6 +36,15 @@ REFINERS = {"mouth": "refiner-mouth", "eyes": "refiner-eyes"}
 
 DETAIL = "detail"
 """Bundle of the network that paints the mouths of large faces at their resolution."""
+
+APPEARANCE = "appearance"
+"""Bundle of the network that reads the look of a mouth off a picture."""
+
+OWN_HABIT = 0.6
+"""How far generated mouths take after the one that an open-mouthed portrait shows."""
+
+OWN_FROM, OWN_FULL = 0.02, 0.08
+"""Inner-lip gaps, in outer-eye distances, from which a portrait shows its mouth, and from which it shows it well."""
 
 FRAME_MEMORY = 96 * 2**20
 """Bytes of finished frames held at once."""
@@ -89,7 +100,8 @@ class TalkingHeadPipeline:
             patch: load_refiner(name).to(settings.device) for patch, name in REFINERS.items()
         }
         self.detail: Detail | None = load_detail(DETAIL).to(settings.device)
-        names = ("face-basis", settings.bundle, *REFINERS.values(), DETAIL)
+        self.appearance = load_appearance_encoder(APPEARANCE)
+        names = ("face-basis", settings.bundle, *REFINERS.values(), DETAIL, APPEARANCE)
         self.hashes = {name: read_checked(bundle_path(name))[1] for name in names}
 
     def motion(self, source: MotionSource, num_frames: int) -> Iterator[FaceMotion]:
@@ -114,6 +126,17 @@ class TalkingHeadPipeline:
         for chunk in stream:
             yield scale_motion(chunk, settings)
 
+    def _own_mouth(
+        self, portrait: Portrait, rig: FaceRig
+    ) -> tuple[NDArray[np.float32], np.float32]:
+        """Appearance code (A,) of the mouth that the portrait shows, and how far to take after it."""
+        shown = np.clip((portrait.mouth_gap - OWN_FROM) / (OWN_FULL - OWN_FROM), 0, 1)
+        poses = Pose(*(np.asarray(value)[None] for value in rig.pose))
+        codes = encode_mouths(
+            self.appearance, [portrait.image], portrait.mesh[None], rig.neutral, poses
+        )
+        return codes[0], np.float32(OWN_HABIT * shown)
+
     def render(
         self, portrait: Portrait, source: MotionSource, num_frames: int
     ) -> Iterator[NDArray[np.uint8]]:
@@ -137,6 +160,9 @@ class TalkingHeadPipeline:
             self.detail,
             device=self.settings.device,
         )
+        own, habit = self._own_mouth(portrait, renderer.rig)
+        if not isinstance(source, SpeechFeatures):
+            habit = np.float32(0)
         self.timings["prepare"] += time.perf_counter() - started
         size = int(np.clip(FRAME_MEMORY // portrait.image.nbytes, 1, MAX_FRAMES))
         done = 0
@@ -144,6 +170,9 @@ class TalkingHeadPipeline:
             for start in range(0, chunk.num_frames, size):
                 started = time.perf_counter()
                 motion = renderer.body.limits.apply(chunk[start : start + size])
+                # A portrait that shows its teeth goes on showing them.
+                code = motion.appearance + (own - motion.appearance) * habit
+                motion = replace(motion, appearance=code)
                 breath = None
                 if not self.settings.still:
                     fps = Fraction(self.settings.fps)

@@ -68,7 +68,8 @@ def main() -> None:
     metadata = {
         "data_tier": "permissive",
         "licence": "Apache-2.0",
-        "training_command": f"python models/training/train_refiner.py --kind {args.kind} --steps {stored['step']}",
+        "training_command": f"python models/training/train_refiner.py --kind {args.kind} --steps {stored['step']}"
+        + (f", blended {args.share} with a checkpoint of L1 alone" if args.blend else ""),
         "held_out": "; ".join(
             f"{name}: " + ", ".join(f"{k} {v:.4f}" for k, v in table.items())
             for name, table in results.items()

@@ -4,7 +4,7 @@ Losses: L1 (the mouth's or eyes' region weighted), gradient L1, temporal consist
 next is the real one's), and from ``--adversarial-from`` on a hinge patch discriminator with R1 and feature matching,
 its weight set by the ratio of gradients at the last layer (Esser et al., "Taming transformers", CVPR 2021, section
 3.2). The appearance code comes from the real mouth, recoloured and mirrored on its own, with noise, and left out for a
-fifth of the pairs; it is frozen from ``--adversarial-from`` on. Prints a table of a third of the held-out pairs as it
+fifth of the pairs; it is frozen from ``--code-until`` on. Prints a table of a third of the held-out pairs as it
 goes and resumes from ``--checkpoint``.
 
 Launch (1 core; about 90 minutes for 9,000 steps)::
@@ -118,6 +118,9 @@ def main() -> None:
     parser.add_argument("--checkpoint", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=9000)
     parser.add_argument("--adversarial-from", type=int, default=2500)
+    parser.add_argument(
+        "--code-until", type=int, default=2500, help="step from which the encoder is frozen"
+    )
     parser.add_argument("--batch", type=int, default=8, help="pairs of two frames")
     parser.add_argument("--lr", type=float, default=5e-4)
     parser.add_argument(
@@ -207,11 +210,11 @@ def main() -> None:
             group["lr"] = rate
         code = told = None
         if encoder:
-            encoder.requires_grad_(not adversarial)
+            encoder.requires_grad_(step < args.code_until)
             code, told = encode(encoder, batch, random)
         fake, skin = paint(network, batch, told)
         losses = content_losses(fake, skin, batch, network.mask, both)
-        if code is not None and not adversarial:
+        if code is not None and step < args.code_until:
             losses["code"] = 1e-4 * code.square().mean()
         loss = sum(losses.values())
         if adversarial:

@@ -202,3 +202,6 @@ def test_page_on_driving_is_true(
     assert len(commands) == 2
     for command in commands:
         assert talkhead(*command.split()[1:], "--overwrite").code == 0
+    code = page.split("```python\n")[1].split("```")[0]
+    exec(compile(code, "drive.md", "exec"), {})
+    assert probe_media(Path("driven.mp4")).has_video
