@@ -42,7 +42,8 @@ def test_the_motion_that_made_a_clip_is_found_in_it(
     assert (clip.motion.fps, clip.lost_frames, clip.warnings) == (25, 0, [])
     assert_same_motion(lively, filmed.motion, clip.motion)
     sizes = [np.ptp(motion.rotation, axis=0) for motion in (filmed.motion, clip.motion)]
-    np.testing.assert_allclose(sizes[1], sizes[0], rtol=0.35)
+    # A portrait's limits narrow large turns.
+    np.testing.assert_allclose(sizes[1], sizes[0], rtol=0.5)
 
 
 def test_drives_another_portrait(
