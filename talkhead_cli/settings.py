@@ -77,7 +77,7 @@ class RenderSettings(BaseModel):
         pose_scale: size of head motion; 0 holds the head still.
         expression_scale: size of lip and face motion.
         blink_scale: frequency of blinks; 0 = none.
-        still: only the face moves: no head motion at all.
+        still: only the face moves: no head motion, no breathing.
         drive_pose: the head pose of a driving clip: relative to its first frame, or absolute, that is as filmed, the
             clip's median pose being the portrait's own.
         fps: output frame rate.

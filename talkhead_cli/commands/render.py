@@ -70,7 +70,11 @@ def render(
     ] = None,
     still: Annotated[
         bool | None,
-        typer.Option("--still/--no-still", help="Only the face moves.", rich_help_panel=MOTION),
+        typer.Option(
+            "--still/--no-still",
+            help="Only the face moves: no head motion, no breathing.",
+            rich_help_panel=MOTION,
+        ),
     ] = None,
     drive_pose: Annotated[
         str | None,
