@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import cv2
@@ -51,6 +51,16 @@ CRISP = 0.42
 """A sharp picture's finest octave over the next; from here on detail is added in full."""
 
 
+CHEEKS = (50, 280, 205, 425)
+"""Mesh points where the skin's colour is read."""
+
+TYPICAL_SKIN = (1.24, 0.93, 0.78)
+"""Red, green and blue of photographed skin over their mean, about the middle of all complexions."""
+
+USUAL_TINT = (0.88, 1.15)
+"""Ratios to it that complexions and lamps account for; what is beyond is paint, varnish or a coloured light."""
+
+
 class Painted(NamedTuple):
     """One patch of one frame.
 
@@ -75,9 +85,24 @@ def finer(frame: Array, levels: int) -> Array:
     return np.asarray(result, np.float32)
 
 
-def to_tensor(picture: Bytes) -> Tensor:
-    """(1, 3, h, w) float in [-1, 1]."""
-    return torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 127.5 - 1
+def to_tensor(picture: Bytes, tint: Array) -> Tensor:
+    """(1, 3, h, w) float from -1 up of a picture (h, w, 3) divided by its tint."""
+    value = torch.from_numpy(picture / tint).permute(2, 0, 1)[None].float()
+    return value / 127.5 - 1
+
+
+def tint_of(whole: PatchSource) -> Array:
+    """(3,) float32: how far the portrait's skin is from any photograph's, a channel each; ones for photographs."""
+    height, width = whole.image.shape[:2]
+    points = np.rint(whole.mesh[list(CHEEKS), :2]).astype(int)
+    radius = max(1, round(0.03 * float(np.ptp(whole.mesh[:, 0]))))
+    colours = []
+    for x, y in np.clip(points, 0, (width - 1, height - 1)):
+        box = whole.image[max(0, y - radius) : y + radius + 1, max(0, x - radius) : x + radius + 1]
+        colours.append(np.median(box.reshape(-1, 3), 0))
+    skin = np.median(colours, 0) + 1.0
+    ratio = skin / skin.mean() / np.array(TYPICAL_SKIN)
+    return np.asarray(np.clip(ratio / np.clip(ratio, *USUAL_TINT), 0.5, 2), np.float32)
 
 
 @dataclass
@@ -97,6 +122,7 @@ class PatchPainter:
         own: the portrait's fine structure in the detail's window, and how far its own mouth shows, a level each.
         crispness: how much detail the portrait bears, in [0, 1].
         grain: (h', w') float32 in levels, of the portrait, in the window at the finest level; None for none.
+        tint: (3,) float32; the networks, who learned from photographs, see the picture divided by it.
     """
 
     spec: PatchSpec
@@ -112,6 +138,7 @@ class PatchPainter:
     own: tuple[tuple[Tensor, Tensor], ...] = ()
     crispness: float = 1.0
     grain: Array | None = None
+    tint: Array = field(default_factory=lambda: np.ones(3, np.float32))
 
     @classmethod
     def create(
@@ -138,7 +165,8 @@ class PatchPainter:
         small = shrink(spec, whole, rig, PIXELS_PER_UNIT)
         hole = hole_of(spec, small)
         source = shrink(spec, whole._replace(mesh=skin_mesh), rig, PIXELS_PER_UNIT)
-        crop = to_tensor(crop_patch(spec, source.image, source.frame))
+        tint = tint_of(whole)
+        crop = to_tensor(crop_patch(spec, source.image, source.frame), tint)
         painter = cls(
             spec,
             source,
@@ -148,6 +176,7 @@ class PatchPainter:
             refiner,
             crop.to(device),
             hole.to(device),
+            tint=tint,
         )
         if refiner is not None and refiner.config.own_inside:
             painter._prepare_inside(rig, detail, device)
@@ -177,7 +206,7 @@ class PatchPainter:
         fine = shrink(self.spec, self.whole, rig, PIXELS_PER_UNIT * 2**level)
         size = (self.spec.width << level, self.spec.height << level)
         spec = self.spec._replace(width=size[0], height=size[1])
-        return to_tensor(crop_patch(spec, fine.image, finer(fine.frame, level)))
+        return to_tensor(crop_patch(spec, fine.image, finer(fine.frame, level)), self.tint)
 
     @torch.inference_mode()
     def paint(self, placed: Sequence[Placed], threads: int) -> list[Painted]:
@@ -196,11 +225,11 @@ class PatchPainter:
 
         with ThreadPoolExecutor(threads) as pool:
             patches = list(pool.map(warp, range(len(placed))))
+        tint = torch.from_numpy(127.5 * self.tint).to(device)
         skin, inside = (
-            torch.from_numpy(np.stack([getattr(p, name) for p in patches]))
-            .to(device)
-            .permute(0, 3, 1, 2)
-            / 127.5
+            (
+                torch.from_numpy(np.stack([getattr(p, name) for p in patches])).to(device) / tint
+            ).permute(0, 3, 1, 2)
             - 1
             for name in ("skin", "inside")
         )
@@ -212,14 +241,14 @@ class PatchPainter:
             code = torch.from_numpy(np.stack([frame.code for frame in placed])).to(device)
         base = refiner.base(inside, crop, own_hole)
         residuals = refiner(skin, base, hole, crop, own_hole, code)
-        skin_levels = to_levels(residuals.skin)
+        skin_levels = to_levels(residuals.skin) * self.tint
         if not refiner.config.own_inside:
-            values = to_levels(residuals.inside)
+            values = to_levels(residuals.inside) * self.tint
             return [Painted(frames[i], skin_levels[i], values[i]) for i in range(size)]
         rows, columns = WINDOW
         whole = compose(skin, base, hole, residuals)[..., rows, columns]
         fine = self._sharpen(whole, (base + residuals.inside)[..., rows, columns], placed, frames)
-        values = to_levels(fine) + 127.5
+        values = (to_levels(fine) + 127.5) * self.tint
         if self.grain is not None:
             values += self.grain[..., None] * (0.3 + 0.7 * values / 255)
         places = [window_frame(frame, self.levels) for frame in frames]

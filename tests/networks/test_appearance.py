@@ -18,7 +18,15 @@ from talkhead_models.appearance import (
 from talkhead_models.basis import FaceBasis, fit_pose
 from talkhead_models.detail import Detail, DetailConfig, enlarge, fine_structure
 from talkhead_models.motion import APPEARANCE_SIZE
-from talkhead_models.painting import crispness_of, finer, grain_of, window_at, window_frame
+from talkhead_models.painting import (
+    crispness_of,
+    finer,
+    grain_of,
+    tint_of,
+    window_at,
+    window_frame,
+)
+from talkhead_models.patches import PatchSource
 from talkhead_models.refiner import Refiner, RefinerConfig, own_inside, own_share
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "models" / "training"))
@@ -196,3 +204,25 @@ def test_measures_of_the_truth_itself_are_perfect():
     assert table["error"].max() == 0
     np.testing.assert_allclose(table["sharp"], 1)
     np.testing.assert_allclose(table["change"], table["true_change"])
+
+
+def face_in(colour: tuple[float, float, float]) -> PatchSource:
+    """A face of one colour."""
+    mesh = FaceBasis.load().mean * 60 + np.array([128, 128, 0], np.float32)
+    image = np.empty((256, 256, 3), np.uint8)
+    image[:] = colour
+    return PatchSource(image, mesh, np.eye(2, 3, dtype=np.float32), np.zeros(3, np.float32))
+
+
+@pytest.mark.parametrize(
+    "colour", [(224, 172, 145), (141, 97, 75), (250, 222, 205), (120, 110, 108)]
+)
+def test_complexions_have_no_tint(colour):
+    np.testing.assert_allclose(tint_of(face_in(colour)), 1, atol=0.1)
+
+
+def test_varnish_is_a_tint_of_its_own_colour():
+    tint = tint_of(face_in((200, 165, 60)))
+    assert tint[2] < 0.75
+    assert tint[0] == 1
+    assert tint_of(face_in((80, 110, 200)))[2] > 1.2
