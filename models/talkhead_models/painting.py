@@ -31,7 +31,7 @@ from talkhead_models.patches import (
     show_through,
     warp_patch,
 )
-from talkhead_models.refiner import Refiner, compose, own_share
+from talkhead_models.refiner import Refiner, Residuals, compose, half_precision, own_share
 from talkhead_models.rig import FaceRig
 from talkhead_models.warp import box_of, coverage, invert_affine, transform
 
@@ -240,7 +240,10 @@ class PatchPainter:
         if refiner.config.code_size:
             code = torch.from_numpy(np.stack([frame.code for frame in placed])).to(device)
         base = refiner.base(inside, crop, own_hole)
-        residuals = refiner(skin, base, hole, crop, own_hole, code)
+        inputs = (skin, base, hole, crop, own_hole)
+        with half_precision(device):
+            laid = (part.contiguous(memory_format=torch.channels_last) for part in inputs)
+            residuals = Residuals(*(part.float() for part in refiner(*laid, code)))
         skin_levels = to_levels(residuals.skin) * self.tint
         if not refiner.config.own_inside:
             values = to_levels(residuals.inside) * self.tint
