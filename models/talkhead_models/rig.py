@@ -111,6 +111,8 @@ def inset_lips(mesh: Array, unit: float, share: float = 0.5) -> Array:
     inset = mesh.copy()
     upper, lower = mesh[list(topo.UPPER_INNER_LIP)], mesh[list(topo.LOWER_INNER_LIP)]
     parted = np.linalg.norm((lower - upper)[:, :2], axis=1) / unit
+    # Towards the corners the gap narrows, but what is tracked there is as often the dark of the mouth.
+    parted = np.maximum(parted, 0.7 * parted.max())
     amount = (share * np.clip(parted / 0.06, 0, 1))[:, None]
     for inner, ring in (
         (topo.UPPER_INNER_LIP, topo.UPPER_MIDDLE_LIP[:9]),
