@@ -69,8 +69,9 @@ class Detail(nn.Module):
             own: (B, 3, h, w), fine structure of the portrait's own mouth.
             share: (B, 1, h, w), how far that mouth shows what is inside.
         """
-        x = torch.cat([rough, hole, own * share, share], 1)
-        out: Tensor = self.shuffle(self.head(F.relu(self.blocks(self.stem(self.unshuffle(x))))))
+        x = self.unshuffle(torch.cat([rough, hole, own * share, share], 1))
+        x = x.contiguous(memory_format=torch.channels_last)
+        out: Tensor = self.shuffle(self.head(F.relu(self.blocks(self.stem(x)))))
         return rough + out
 
     def metadata(self) -> dict[str, Any]:

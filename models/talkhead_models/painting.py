@@ -273,7 +273,8 @@ class PatchPainter:
             hole = torch.from_numpy(np.stack(holes))[:, None].to(whole.device)
             own, share = (value.expand(len(rough), -1, -1, -1) for value in self.own[level - 1])
             assert self.detail is not None
-            fine = self.detail(rough, hole, own, share)
+            with half_precision(whole.device):
+                fine = self.detail(rough, hole, own, share).float()
             fine = rough + (fine - rough) * self.crispness
             whole = rough + (fine - rough) * hole
         return fine
