@@ -128,9 +128,11 @@ class TalkingHeadPipeline:
 
     def _own_mouth(
         self, portrait: Portrait, rig: FaceRig
-    ) -> tuple[NDArray[np.float32], np.float32]:
-        """Appearance code (A,) of the mouth that the portrait shows, and how far to take after it."""
+    ) -> tuple[NDArray[np.float32] | None, np.float32]:
+        """Appearance code (A,) of the mouth that the portrait shows, None for closed lips; how far to take after it."""
         shown = np.clip((portrait.mouth_gap - OWN_FROM) / (OWN_FULL - OWN_FROM), 0, 1)
+        if shown == 0:
+            return None, np.float32(0)
         poses = Pose(*(np.asarray(value)[None] for value in rig.pose))
         codes = encode_mouths(
             self.appearance, [portrait.image], portrait.mesh[None], rig.neutral, poses
@@ -160,9 +162,8 @@ class TalkingHeadPipeline:
             self.detail,
             device=self.settings.device,
         )
-        own, habit = self._own_mouth(portrait, renderer.rig)
-        if not isinstance(source, SpeechFeatures):
-            habit = np.float32(0)
+        generated = isinstance(source, SpeechFeatures)
+        own, habit = self._own_mouth(portrait, renderer.rig) if generated else (None, np.float32(0))
         self.timings["prepare"] += time.perf_counter() - started
         size = int(np.clip(FRAME_MEMORY // portrait.image.nbytes, 1, MAX_FRAMES))
         done = 0
@@ -170,9 +171,10 @@ class TalkingHeadPipeline:
             for start in range(0, chunk.num_frames, size):
                 started = time.perf_counter()
                 motion = renderer.body.limits.apply(chunk[start : start + size])
-                # A portrait that shows its teeth goes on showing them.
-                code = motion.appearance + (own - motion.appearance) * habit
-                motion = replace(motion, appearance=code)
+                if own is not None:
+                    # A portrait that shows its teeth goes on showing them.
+                    code = motion.appearance + (own - motion.appearance) * habit
+                    motion = replace(motion, appearance=code)
                 breath = None
                 if not self.settings.still:
                     fps = Fraction(self.settings.fps)

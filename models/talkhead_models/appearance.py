@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from talkhead_models.basis import Pose
-from talkhead_models.bundle import load_bundle
+from talkhead_models.bundle import load_bundle, restore
 from talkhead_models.motion import APPEARANCE_SIZE
 from talkhead_models.patches import MOUTH, crop_patch, patch_frame
 from talkhead_models.warp import coverage, transform
@@ -166,6 +166,4 @@ def load_appearance_encoder(name: str = "appearance") -> AppearanceEncoder:
     """
     bundle = load_bundle(name)
     sizes = {**bundle.config, "channels": tuple(bundle.config["channels"])}
-    network = AppearanceEncoder(AppearanceConfig(**sizes))
-    network.load_state_dict({key: value.float() for key, value in bundle.tensors.items()})
-    return network.eval()
+    return restore(AppearanceEncoder(AppearanceConfig(**sizes)), bundle)

@@ -12,12 +12,14 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save_file
+
+Network = TypeVar("Network", bound=torch.nn.Module)
 
 WEIGHTS_VARIABLE = "TALKHEAD_WEIGHTS"
 SUMS_NAME = "SHA256SUMS.json"
@@ -170,3 +172,9 @@ def save_bundle(
     sums = recorded_sums(path.parent) | {path.name: digest}
     (path.parent / SUMS_NAME).write_text(json.dumps(dict(sorted(sums.items())), indent=2) + "\n")
     return digest
+
+
+def restore(network: Network, bundle: Bundle) -> Network:
+    """A network with a bundle's weights, in single precision and evaluation mode."""
+    network.load_state_dict({key: value.float() for key, value in bundle.tensors.items()})
+    return network.eval()

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from talkhead_models.bundle import load_bundle
+from talkhead_models.bundle import load_bundle, restore
 from talkhead_models.refiner import Block
 
 WINDOW = (slice(24, 80), slice(12, 84))
@@ -86,6 +86,4 @@ def load_detail(name: str = "detail") -> Detail:
         BundleError: the bundle is missing, damaged or does not fit.
     """
     bundle = load_bundle(name)
-    network = Detail(DetailConfig(**bundle.config))
-    network.load_state_dict({key: value.float() for key, value in bundle.tensors.items()})
-    return network.eval()
+    return restore(Detail(DetailConfig(**bundle.config)), bundle)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from talkhead_models.bundle import load_bundle
+from talkhead_models.bundle import load_bundle, restore
 
 
 @dataclass(frozen=True)
@@ -220,10 +220,8 @@ def load_refiner(name: str) -> Refiner:
     """
     bundle = load_bundle(name)
     sizes = {**bundle.config, "channels": tuple(bundle.config["channels"])}
-    network = Refiner(RefinerConfig(**sizes))
-    network.load_state_dict({key: value.float() for key, value in bundle.tensors.items()})
+    network = restore(Refiner(RefinerConfig(**sizes)), bundle)
     # A fifth faster on a CPU; the same numbers.
-    network.eval()
     for parameter in network.parameters():
         if parameter.dim() == 4:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import typer
 
 from talkhead_cli.console import Mode, Reporter, setup_logging
+
+JsonObject = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say what is done.")]
 
 
 @dataclass

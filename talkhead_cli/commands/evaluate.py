@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from talkhead_cli.commands.common import choose_reporter
+from talkhead_cli.commands.common import JsonObject, Verbose, choose_reporter
 from talkhead_cli.console import print_table, write_json, write_message, write_result
 
 if TYPE_CHECKING:
@@ -36,10 +36,8 @@ def evaluate(
     plot: Annotated[
         Path | None, typer.Option(help="Write the mouth against the speech as a PNG file.")
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON object on standard output.")
-    ] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say what is done.")] = False,
+    as_json: JsonObject = False,
+    verbose: Verbose = False,
 ) -> None:
     """Measure a talking-head video: lips, eyes, head, likeness, steadiness, and a real clip."""
     reporter = choose_reporter(context, as_json=as_json, verbose=verbose)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from talkhead_cli.commands.common import choose_reporter
+from talkhead_cli.commands.common import JsonObject, Verbose, choose_reporter
 from talkhead_cli.console import print_table, write_json
 from talkhead_cli.errors import EXIT_INPUT
 
@@ -30,10 +30,8 @@ def probe(
     image: Annotated[
         Path | None, typer.Option(help="Write the picture with what was found drawn in.")
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON object on standard output.")
-    ] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say what is done.")] = False,
+    as_json: JsonObject = False,
+    verbose: Verbose = False,
 ) -> None:
     """Tell before rendering what a portrait and a recording are good for.
 

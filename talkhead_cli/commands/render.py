@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from talkhead_cli.commands.common import choose_reporter
+from talkhead_cli.commands.common import Verbose, choose_reporter
 
 INPUT = "Input and output"
 MOTION = "Motion"
@@ -120,7 +120,7 @@ def render(
         bool, typer.Option("--json", help="One JSON event a line on standard output.")
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Nothing but errors.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say what is done.")] = False,
+    verbose: Verbose = False,
 ) -> None:
     """Turn a portrait and a speech recording, or a film of a face, into a talking-head video."""
     given = dict(locals())
