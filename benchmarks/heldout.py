@@ -36,7 +36,7 @@ import numpy as np
 from comparison import Filmed, compare, face_frames, lip_table, track_images
 
 from talkhead_cli.audio import extract_features
-from talkhead_cli.drive import ClipReader, add_appearance, measure, track
+from talkhead_cli.drive import ClipReader, add_appearance, has_appearance, measure, track
 from talkhead_cli.errors import TalkheadError
 from talkhead_cli.face import Portrait, get_backend, make_portrait, select_face
 from talkhead_cli.face.portrait import check_face
@@ -167,7 +167,9 @@ def prepare(path: Path, seconds: float) -> Subject | None:
         images = [trim(image) for image in reader]
     meshes, tracked = track(path, iter(images))
     found = measure(path, meshes, tracked, FPS)
-    motion, _ = add_appearance(found, iter(images), meshes, tracked)
+    motion = found.motion
+    if has_appearance():
+        motion, _ = add_appearance(found, iter(images), meshes, tracked)
     gaps = np.abs(lip_gaps(found.poses.invert(meshes))).mean(1)
     turns = rotation_angles(found.poses.rotation)[:, :2]
     first = most_neutral(gaps, motion.lids, turns, tracked)

@@ -132,8 +132,10 @@ def load_drive(
     with ClipReader(path, fps, start, seconds) as reader:
         meshes, tracked = track(path, iter(reader))
     found = measure(path, meshes, tracked, fps)
-    with ClipReader(path, fps, start, seconds) as reader:
-        motion, bundles = add_appearance(found, iter(reader), meshes, tracked)
+    motion, bundles = found.motion, dict[str, str]()
+    if has_appearance():
+        with ClipReader(path, fps, start, seconds) as reader:
+            motion, bundles = add_appearance(found, iter(reader), meshes, tracked)
     if relative:
         motion = relative_to_frame(motion)
     yaw = float(np.degrees(np.abs(rotation_angles(found.poses.rotation)[tracked, 1]).max()))
@@ -210,6 +212,13 @@ def measure(path: Path, meshes: Array, tracked: Flags, fps: Fraction) -> Tracked
     if not np.isfinite(found.motion.to_array()).all():
         raise NoFaceError(f"{path}: the face cannot be measured; give a film of a clear face")
     return found
+
+
+def has_appearance() -> bool:
+    """Whether the weights have the network that reads off the mouth what a mesh does not say."""
+    from talkhead_models.bundle import bundle_path
+
+    return bundle_path(APPEARANCE_BUNDLE).is_file()
 
 
 def add_appearance(
