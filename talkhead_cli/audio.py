@@ -22,6 +22,7 @@ from talkhead_cli.mel import HOP, LEFT, SAMPLE_RATE, WINDOW, Array, framed_log_m
 from talkhead_cli.mel import log_mel as log_mel
 
 if TYPE_CHECKING:
+    from talkhead_models.lip_audio import LipAudioEncoder
     from talkhead_models.speech import SpeechEncoder, SpeechFeatures
 
 log = logging.getLogger(__name__)
@@ -268,26 +269,50 @@ def mel_blocks(blocks: Iterator[Array]) -> Iterator[tuple[Array, bool]]:
     yield framed_log_mel(padded)[:missing], True
 
 
-def features_of(blocks: Iterator[Array], encoder: SpeechEncoder) -> Iterator[Array]:
-    """Speech features of a stream of 16 kHz blocks: (n, 20) float32 at 50/s, settled 400 ms later."""
+def features_of(
+    blocks: Iterator[Array], encoder: SpeechEncoder, lip_encoder: LipAudioEncoder | None = None
+) -> Iterator[Array]:
+    """Speech features of a stream of 16 kHz blocks, at 50/s, settled 400 ms later.
+
+    Args:
+        blocks: (n,) float32, of any sizes.
+        encoder: from `talkhead_models.speech.load_speech_encoder`.
+        lip_encoder: from `talkhead_models.lip_audio.load_lip_audio`, for features of every kind.
+
+    Yields:
+        (n, 20) float32, or (n, 56) with a `lip_encoder`.
+    """
     from talkhead_cli.loudness import FeatureStream, mel_energy
+    from talkhead_models.lip_audio import WideStream
     from talkhead_models.speech import encode_block, start_stream
 
     state, stream = start_stream(), FeatureStream()
+    wide = WideStream(lip_encoder) if lip_encoder is not None else None
     energies = np.zeros(0, np.float32)
     odd = np.zeros((0, 80), np.float32)
+
+    def with_wide(features: Array) -> Array:
+        if wide is None:
+            return features
+        return np.concatenate([features, wide.take(len(features))], axis=1)
+
     for mel, final in mel_blocks(blocks):
         visemes, prosody, state = encode_block(encoder, state, mel, final)
+        if wide is not None:
+            wide.push(mel, final)
         pairs = np.concatenate([odd, mel])
         whole = len(pairs) // 2 * 2
         energies, odd = np.concatenate([energies, mel_energy(pairs[:whole])]), pairs[whole:]
-        yield stream.push(visemes, prosody, energies[: len(visemes)])
+        yield with_wide(stream.push(visemes, prosody, energies[: len(visemes)]))
         energies = energies[len(visemes) :]
-    yield stream.finish()
+    yield with_wide(stream.finish())
 
 
 def extract_features(
-    path: Path | str, encoder: SpeechEncoder, max_seconds: float = 600.0
+    path: Path | str,
+    encoder: SpeechEncoder,
+    max_seconds: float = 600.0,
+    lip_encoder: LipAudioEncoder | None = None,
 ) -> SpeechFeatures:
     """Speech features of a recording; memory does not grow with its length but for the features themselves.
 
@@ -295,6 +320,7 @@ def extract_features(
         path: any file ffmpeg decodes.
         encoder: from `talkhead_models.speech.load_speech_encoder`.
         max_seconds: longest that is accepted.
+        lip_encoder: from `talkhead_models.lip_audio.load_lip_audio`, for features of every kind, (L, 56).
 
     Raises:
         AudioError: see `decode_blocks`.
@@ -313,7 +339,7 @@ def extract_features(
             yield block
 
     blocks = resample_blocks(counted(), stream.sample_rate)
-    array = np.concatenate(list(features_of(blocks, encoder)))
+    array = np.concatenate(list(features_of(blocks, encoder, lip_encoder)))
     return SpeechFeatures(array, samples / stream.sample_rate)
 
 

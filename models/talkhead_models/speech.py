@@ -7,10 +7,10 @@ clip at once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from talkhead_models.bundle import BundleError, load_bundle
+from talkhead_models.bundle import Bundle, BundleError, load_bundle
 
 NUM_MELS = 80
 """Mel bands of the input."""
@@ -57,6 +57,9 @@ NUM_VISEMES = len(VISEMES)
 FEATURE_SIZE = NUM_VISEMES + 4
 """Width F of the speech features: posteriors, loudness, its difference, voicing, pitch."""
 
+WIDE_FEATURE_SIZE = FEATURE_SIZE + 36
+"""Width of the features that hold every kind, see `talkhead_models.speech_kinds`."""
+
 LOUDNESS, LOUDNESS_STEP, VOICING, PITCH = range(NUM_VISEMES, FEATURE_SIZE)
 
 REFERENCE_HZ = 100.0
@@ -85,6 +88,7 @@ class SpeechFeatures:
         array: (L, 20) float32 at 50/s: [0:16] viseme posteriors that sum to 1; [16] loudness in [0, 1], 0 = silence;
             [17] its difference to the step before; [18] voicing probability; [19] pitch against the speaker's running
             median in octaves, in [-1, 1], 0 where unvoiced. L is even: two steps to a video frame at 25 fps.
+            Or (L, 56): with the further kinds of `talkhead_models.speech_kinds` in the other columns.
         duration_seconds: length of the audio; at most L / 50, and within 1/25 s of it.
     """
 
@@ -92,8 +96,10 @@ class SpeechFeatures:
     duration_seconds: float
 
     def __post_init__(self) -> None:
-        if self.array.ndim != 2 or self.array.shape[1] != FEATURE_SIZE or len(self.array) % 2:
-            raise ValueError(f"features must be (even L, {FEATURE_SIZE}), got {self.array.shape}")
+        widths = (FEATURE_SIZE, WIDE_FEATURE_SIZE)
+        if self.array.ndim != 2 or self.array.shape[1] not in widths or len(self.array) % 2:
+            allowed = " or ".join(map(str, widths))
+            raise ValueError(f"features must be (even L, {allowed}), got {self.array.shape}")
 
     @property
     def num_steps(self) -> int:
@@ -179,18 +185,19 @@ class DilatedBlock(nn.Module):
         return x + y
 
 
-class SpeechEncoder(nn.Module):
-    """Log-mel to viseme logits and prosody.
+class SpeechTrunk(nn.Module):
+    """Log-mel to numbers at 50/s through hidden channels: what the encoders of speech have in common.
 
     The normalisation of the input is fixed (no statistics of the clip), which is what makes streaming exact; level,
     channel and noise are learned away by augmentation.
     """
 
-    def __init__(self, config: SpeechConfig | None = None) -> None:
+    def __init__(self, config: SpeechConfig, output_size: int) -> None:
         super().__init__()
-        self.config = config or SpeechConfig()
-        first, second, third = self.config.front_channels
-        width = self.config.channels
+        self.config = config
+        self.output_size = output_size
+        first, second, third = config.front_channels
+        width = config.channels
         self.front = nn.Sequential(
             nn.Conv2d(1, first, 3, stride=(2, 1), padding=1),
             nn.BatchNorm2d(first),
@@ -205,15 +212,38 @@ class SpeechEncoder(nn.Module):
         self.project = nn.Conv1d(third * (NUM_MELS // 8), width, 1)
         self.blocks = nn.Sequential(
             *(
-                DilatedBlock(width, self.config.kernel, dilation, lookahead, self.config.dropout)
-                for dilation, lookahead in zip(
-                    self.config.dilations, self.config.lookaheads, strict=True
-                )
+                DilatedBlock(width, config.kernel, dilation, lookahead, config.dropout)
+                for dilation, lookahead in zip(config.dilations, config.lookaheads, strict=True)
             )
         )
         self.head = nn.Sequential(
-            nn.BatchNorm1d(width), nn.ReLU(), nn.Conv1d(width, NUM_VISEMES + 2, 1)
+            nn.BatchNorm1d(width), nn.ReLU(), nn.Conv1d(width, output_size, 1)
         )
+
+    def hidden(self, log_mel: Tensor) -> Tensor:
+        """Hidden channels (B, C, L) of log-mel (B, L2, 80), L = L2 / 2.
+
+        Raises:
+            ValueError: the shape is not (B, even L2, 80).
+        """
+        if log_mel.ndim != 3 or log_mel.shape[2] != NUM_MELS or log_mel.shape[1] % MELS_PER_STEP:
+            raise ValueError(
+                f"log_mel must be (B, even L2, {NUM_MELS}), got {tuple(log_mel.shape)}"
+            )
+        x = ((log_mel + 3.0) / 2.0).transpose(1, 2).unsqueeze(1)  # (B, 1, 80, L2)
+        x = self.front(x).flatten(1, 2)  # (B, C * 10, L)
+        return self.blocks(self.project(x))  # (B, C, L)
+
+    def encode(self, log_mel: Tensor) -> Tensor:
+        """All outputs (B, L, `output_size`) of log-mel (B, L2, 80)."""
+        return self.head(self.hidden(log_mel)).transpose(1, 2)
+
+
+class SpeechEncoder(SpeechTrunk):
+    """Log-mel to viseme logits and prosody."""
+
+    def __init__(self, config: SpeechConfig | None = None) -> None:
+        super().__init__(config or SpeechConfig(), NUM_VISEMES + 2)
 
     def forward(self, log_mel: Tensor) -> SpeechOutput:
         """Encode clips.
@@ -227,15 +257,11 @@ class SpeechEncoder(nn.Module):
         Raises:
             ValueError: the shape is not (B, even L2, 80).
         """
-        if log_mel.ndim != 3 or log_mel.shape[2] != NUM_MELS or log_mel.shape[1] % MELS_PER_STEP:
-            raise ValueError(
-                f"log_mel must be (B, even L2, {NUM_MELS}), got {tuple(log_mel.shape)}"
-            )
-        x = ((log_mel + 3.0) / 2.0).transpose(1, 2).unsqueeze(1)  # (B, 1, 80, L2)
-        x = self.front(x).flatten(1, 2)  # (B, C * 10, L)
-        x = self.blocks(self.project(x))  # (B, C, L)
-        x = self.head(x).transpose(1, 2)  # (B, L, 18)
+        x = self.encode(log_mel)
         return SpeechOutput(x[..., :NUM_VISEMES], x[..., NUM_VISEMES:])
+
+
+Encoder = TypeVar("Encoder", bound=SpeechTrunk)
 
 
 @dataclass(frozen=True)
@@ -259,6 +285,33 @@ def start_stream() -> SpeechStreamState:
 
 
 @torch.no_grad()
+def settle_block(
+    encoder: SpeechTrunk, state: SpeechStreamState, log_mel: Array, final: bool = False
+) -> tuple[Array, SpeechStreamState]:
+    """Run an encoder over the next block of a stream; all blocks together equal the whole clip.
+
+    Args:
+        encoder: in evaluation mode.
+        state, log_mel, final: see `encode_block`.
+
+    Returns:
+        The outputs (m, `output_size`) float32 of the m steps that are settled now, and the state for the next block.
+    """
+    tail = np.concatenate([state.tail, np.asarray(log_mel, np.float32)])
+    available = state.start + len(tail) // MELS_PER_STEP
+    settled = available if final else max(state.done, available - encoder.config.right_context)
+    if settled == state.done:
+        empty = np.zeros((0, encoder.output_size), np.float32)
+        return empty, SpeechStreamState(tail, state.start, state.done)
+    device = next(encoder.parameters()).device
+    whole = len(tail) // MELS_PER_STEP * MELS_PER_STEP
+    output = encoder.encode(torch.from_numpy(tail[:whole]).to(device)[None])
+    span = slice(state.done - state.start, settled - state.start)
+    start = max(0, settled - encoder.config.left_context)
+    kept = tail[(start - state.start) * MELS_PER_STEP :]
+    return output[0, span].cpu().numpy(), SpeechStreamState(kept, start, settled)
+
+
 def encode_block(
     encoder: SpeechEncoder, state: SpeechStreamState, log_mel: Array, final: bool = False
 ) -> tuple[Array, Array, SpeechStreamState]:
@@ -275,24 +328,12 @@ def encode_block(
         prosody: (m, 2) float32 voicing logit and log2(f0 / 100 Hz).
         state: for the next block.
     """
-    tail = np.concatenate([state.tail, np.asarray(log_mel, np.float32)])
-    available = state.start + len(tail) // MELS_PER_STEP
-    settled = available if final else max(state.done, available - encoder.config.right_context)
-    if settled == state.done:
-        empty = np.zeros((0, NUM_VISEMES), np.float32)
-        return empty, empty[:, :2], SpeechStreamState(tail, state.start, state.done)
-    device = next(encoder.parameters()).device
-    whole = len(tail) // MELS_PER_STEP * MELS_PER_STEP
-    output = encoder(torch.from_numpy(tail[:whole]).to(device)[None])
-    span = slice(state.done - state.start, settled - state.start)
-    visemes, prosody = (part[0, span].cpu().numpy() for part in output)
-    start = max(0, settled - encoder.config.left_context)
-    kept = tail[(start - state.start) * MELS_PER_STEP :]
-    return visemes, prosody, SpeechStreamState(kept, start, settled)
+    output, state = settle_block(encoder, state, log_mel, final)
+    return output[:, :NUM_VISEMES], output[:, NUM_VISEMES:], state
 
 
 def speech_encoder_tensors(
-    encoder: SpeechEncoder, half: bool = True
+    encoder: SpeechTrunk, half: bool = True
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Parameters and config of an encoder, as `save_bundle` takes them; half precision unless told."""
     tensors = {
@@ -301,6 +342,34 @@ def speech_encoder_tensors(
         if not name.endswith("num_batches_tracked")
     }
     return tensors, asdict(encoder.config)
+
+
+def restore_encoder(
+    encoder_class: Callable[[SpeechConfig], Encoder], bundle: Bundle, what: str
+) -> Encoder:
+    """An encoder from its bundle, in evaluation mode and single precision.
+
+    Args:
+        encoder_class: makes the network from its sizes.
+        bundle: as loaded.
+        what: the network in words, for the message.
+
+    Raises:
+        BundleError: the bundle holds another network.
+    """
+    try:
+        encoder = encoder_class(SpeechConfig.from_mapping(bundle.config))
+        state = {key: tensor.float() for key, tensor in bundle.tensors.items()}
+        counters = {
+            k: v for k, v in encoder.state_dict().items() if k.endswith("num_batches_tracked")
+        }
+        encoder.load_state_dict(state | counters)
+    except (RuntimeError, TypeError, ValueError) as error:
+        first_line = str(error).splitlines()[0]
+        raise BundleError(
+            f"Bundle {bundle.name} is not {what} ({first_line}): reinstall talkhead."
+        ) from error
+    return encoder.eval().requires_grad_(False)
 
 
 def load_speech_encoder(
@@ -315,17 +384,4 @@ def load_speech_encoder(
     Raises:
         BundleError: the bundle is missing, damaged or holds another network.
     """
-    bundle = load_bundle(name)
-    try:
-        encoder = SpeechEncoder(SpeechConfig.from_mapping(bundle.config))
-        state = {key: tensor.float() for key, tensor in bundle.tensors.items()}
-        counters = {
-            k: v for k, v in encoder.state_dict().items() if k.endswith("num_batches_tracked")
-        }
-        encoder.load_state_dict(state | counters)
-    except (RuntimeError, TypeError, ValueError) as error:
-        first_line = str(error).splitlines()[0]
-        raise BundleError(
-            f"Bundle {bundle.name} is not a speech encoder ({first_line}): reinstall talkhead."
-        ) from error
-    return encoder.eval().requires_grad_(False).to(device)
+    return restore_encoder(SpeechEncoder, load_bundle(name), "a speech encoder").to(device)
