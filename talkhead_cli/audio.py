@@ -9,14 +9,16 @@ import logging
 import re
 import subprocess
 import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
 from talkhead_cli.errors import AudioError
+from talkhead_cli.levels import AudioInfo as AudioInfo
+from talkhead_cli.levels import LevelMeter
 from talkhead_cli.media import PROTOCOLS, ffmpeg_path, file_url, run_captured
 from talkhead_cli.mel import HOP, LEFT, SAMPLE_RATE, WINDOW, Array, framed_log_mel, num_mel_frames
 from talkhead_cli.mel import log_mel as log_mel
@@ -41,58 +43,13 @@ LENGTH_TOLERANCE = 1.0
 
 
 @dataclass(frozen=True)
-class AudioInfo:
-    """What a recording is like, from decoding all of it.
-
-    Attributes:
-        duration_seconds: decoded length of the first audio stream.
-        sample_rate: Hz.
-        channels: their number.
-        codec: ffmpeg's name of it.
-        loudness_dbfs: RMS of the parts that are not silence, in dB of full scale; -120 where all is silence.
-        peak_dbfs: largest sample.
-        silence_share: share of 20 ms steps more than 35 dB under the loud ones, or below -60 dBFS.
-        clipped_share: share of samples at full scale.
-        noise_dbfs: level of the quietest twentieth of the recording.
-    """
-
-    duration_seconds: float
-    sample_rate: int
-    channels: int
-    codec: str
-    loudness_dbfs: float = -120.0
-    peak_dbfs: float = -120.0
-    silence_share: float = 1.0
-    clipped_share: float = 0.0
-    noise_dbfs: float = -120.0
-
-    @property
-    def warnings(self) -> list[str]:
-        """What a person should know before rendering, one sentence each."""
-        found = []
-        if self.silence_share > 0.999:
-            found.append("the recording is silent: the lips will rest")
-        elif self.silence_share > 0.7:
-            found.append(f"{self.silence_share:.0%} of the recording is silence")
-        if self.clipped_share > 0.001:
-            found.append(f"{self.clipped_share:.1%} of the samples are clipped")
-        if -120 < self.loudness_dbfs < -45:
-            found.append(f"the speech is very quiet ({self.loudness_dbfs:.0f} dBFS)")
-        if self.silence_share < 0.999 and self.loudness_dbfs - self.noise_dbfs < 10:
-            found.append("speech hardly stands out from the background: lip movements may be wrong")
-        if self.sample_rate < 16_000:
-            found.append(f"the sample rate of {self.sample_rate} Hz cuts off consonants")
-        return found
-
-
-@dataclass(frozen=True)
 class AudioStream:
     """What ffmpeg says of a file's first audio stream; seconds are None where the header does not say."""
 
     codec: str
     sample_rate: int
     channels: int
-    declared_seconds: float | None
+    declared_seconds: float | None = None
 
 
 LAYOUTS = {"mono": 1, "stereo": 2, "2.1": 3, "3.0": 3, "4.0": 4, "quad": 4, "5.0": 5, "5.1": 6}
@@ -109,16 +66,26 @@ def read_header(path: Path) -> AudioStream:
     check_file(path)
     command = [ffmpeg_path(), "-hide_banner", "-nostdin", "-protocol_whitelist", PROTOCOLS]
     text = run_captured([*command, "-i", file_url(path)])
+    stream = parse_header(path, text)
+    return replace(stream, declared_seconds=declared_length(path, text))
+
+
+def parse_header(name: Path | str, text: str) -> AudioStream:
+    """The first audio stream of an input, from what ffmpeg prints about it; without its length.
+
+    Raises:
+        AudioError: it has no audio.
+    """
     audio = re.search(r"^\s+Stream #0:.*?: Audio: (\w+)(.*)$", text, re.MULTILINE)
     rate = re.search(r", (\d+) Hz, ([^,\n]+)", audio.group(2)) if audio else None
     if audio is None or rate is None:
         if re.search(r"^\s+Stream #0:", text, re.MULTILINE):
-            raise AudioError(f"{path} has no sound that can be decoded: give a recording of speech")
-        raise AudioError(f"{path} is not a recording ffmpeg can decode: give a wav, mp3, m4a, ...")
+            raise AudioError(f"{name} has no sound that can be decoded: give a recording of speech")
+        raise AudioError(f"{name} is not a recording ffmpeg can decode: give a wav, mp3, m4a, ...")
     layout = rate.group(2).strip().split("(")[0].strip()
     counted = re.match(r"(\d+) channels", rate.group(2).strip())
     channels = int(counted.group(1)) if counted else LAYOUTS.get(layout, 2)
-    return AudioStream(audio.group(1), int(rate.group(1)), channels, declared_length(path, text))
+    return AudioStream(audio.group(1), int(rate.group(1)), channels)
 
 
 def declared_length(path: Path, text: str) -> float | None:
@@ -181,24 +148,37 @@ def decode_stream(path: Path, stream: AudioStream, max_seconds: float | None) ->
     command = [ffmpeg_path(), "-hide_banner", "-nostdin", "-v", "error", "-protocol_whitelist"]
     command += [PROTOCOLS, "-i", file_url(path), "-map", "0:a:0", "-ac", "1"]
     command += ["-ar", str(stream.sample_rate), "-f", "f32le", "-"]
-    total = broken = 0
-    limit = None if max_seconds is None else (max_seconds + LENGTH_TOLERANCE) * stream.sample_rate
     with tempfile.TemporaryFile() as errors:
-        for block in run_decoder(command, BLOCK_SECONDS * stream.sample_rate, errors):
-            bad = ~np.isfinite(block)
-            total, broken = total + len(block), broken + int(bad.sum())
-            if limit is not None and total > limit:
-                raise AudioError(
-                    f"{path} is longer than the {max_seconds:.0f} seconds allowed; raise --max-seconds"
-                )
-            yield np.where(bad, np.float32(0), block)
+        blocks = run_decoder(command, BLOCK_SECONDS * stream.sample_rate, errors)
+        num_samples = yield from check_blocks(path, stream, blocks, max_seconds)
         errors.seek(0)
         said = errors.read().decode("utf-8", "replace").strip().splitlines()
-    check_decoded(path, stream, total, said)
+    check_decoded(path, stream, num_samples, said)
+
+
+def check_blocks(
+    name: Path | str, stream: AudioStream, blocks: Iterator[Array], max_seconds: float | None
+) -> Generator[Array, None, int]:
+    """Blocks as they were decoded, what is not a number as silence; gives back how many samples there were.
+
+    Raises:
+        AudioError: there are no numbers at all, or more than `max_seconds` of them.
+    """
+    total = broken = 0
+    limit = None if max_seconds is None else (max_seconds + LENGTH_TOLERANCE) * stream.sample_rate
+    for block in blocks:
+        bad = ~np.isfinite(block)
+        total, broken = total + len(block), broken + int(bad.sum())
+        if limit is not None and total > limit:
+            raise AudioError(
+                f"{name} is longer than the {max_seconds:.0f} seconds allowed; raise --max-seconds"
+            )
+        yield np.where(bad, np.float32(0), block)
     if broken and broken == total:
-        raise AudioError(f"{path} holds no valid samples, only NaN: export it again")
+        raise AudioError(f"{name} holds no valid samples, only NaN: export it again")
     if broken:
-        log.warning("%s: %d samples are not numbers and were taken as silence", path, broken)
+        log.warning("%s: %d samples are not numbers and were taken as silence", name, broken)
+    return total
 
 
 def run_decoder(command: list[str], block_samples: int, errors: IO[bytes]) -> Iterator[Array]:
@@ -215,7 +195,7 @@ def run_decoder(command: list[str], block_samples: int, errors: IO[bytes]) -> It
                 process.kill()
 
 
-def check_decoded(path: Path, stream: AudioStream, num_samples: int, said: list[str]) -> None:
+def check_decoded(path: Path | str, stream: AudioStream, num_samples: int, said: list[str]) -> None:
     """Insist that what was decoded is all there is.
 
     Raises:
@@ -352,32 +332,7 @@ def probe_audio(path: Path | str) -> AudioInfo:
     """
     path = Path(path)
     stream = read_header(path)
-    step = max(1, stream.sample_rate // 50)
-    powers: list[Array] = []
-    rest = np.zeros(0, np.float32)
-    samples = clipped = 0
-    peak = 0.0
+    meter = LevelMeter(stream.sample_rate)
     for block in decode_stream(path, stream, None):
-        samples += len(block)
-        magnitude = np.abs(block)
-        peak = max(peak, float(magnitude.max(initial=0)))
-        clipped += int((magnitude >= 0.999).sum())
-        joined = np.concatenate([rest, block])
-        whole = len(joined) // step * step
-        powers.append(np.mean(joined[:whole].reshape(-1, step) ** 2, axis=1))
-        rest = joined[whole:]
-    levels = 10 * np.log10(np.maximum(np.concatenate(powers), 1e-12))
-    threshold = max(-60.0, float(np.percentile(levels, 95)) - 35.0)
-    loud = levels > threshold
-    speech = float(10 * np.log10(np.mean(10 ** (levels[loud] / 10)))) if loud.any() else -120.0
-    return AudioInfo(
-        duration_seconds=samples / stream.sample_rate,
-        sample_rate=stream.sample_rate,
-        channels=stream.channels,
-        codec=stream.codec,
-        loudness_dbfs=round(speech, 1),
-        peak_dbfs=round(20 * float(np.log10(max(peak, 1e-6))), 1),
-        silence_share=round(float(1 - loud.mean()), 3),
-        clipped_share=round(clipped / max(samples, 1), 5),
-        noise_dbfs=round(float(np.percentile(levels, 5)), 1),
-    )
+        meter.push(block)
+    return meter.info(stream.channels, stream.codec)
