@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from scipy.fft import dct, idct
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT)]
@@ -16,6 +17,12 @@ from talkhead_cli.mel import MEL_FLOOR, NUM_MELS  # noqa: E402
 FLOOR = float(np.log10(MEL_FLOOR))
 MEL_TOP = 45.245640471924965  # Slaney mels of 8 kHz
 MEL_LOW = 0.6  # and of 40 Hz
+
+ENVELOPE_SIZE = 16
+"""Cosine coefficients of a mel spectrum that are its envelope; the others are harmonics."""
+
+PITCH_SPREAD = 0.5
+"""Largest change of pitch by `vary_pitch`, natural logarithm."""
 
 Babble = Callable[[], np.ndarray]
 
@@ -138,21 +145,31 @@ def finish(rng: np.random.Generator, mel: np.ndarray) -> np.ndarray:
     return np.maximum(mel, FLOOR).astype(np.float32)
 
 
-def augment_crop(rng: np.random.Generator, crop: dict, babble: Babble, length: int) -> dict:
-    """One varied training item.
+def vary_pitch(rng: np.random.Generator, mel: np.ndarray) -> np.ndarray:
+    """Another pitch for the same vocal tract: the spectrum's fine structure moves, its envelope stays."""
+    coefficients = dct(mel, axis=1, norm="ortho")
+    coefficients[:, ENVELOPE_SIZE:] = 0
+    envelope = idct(coefficients, axis=1, norm="ortho")
+    factor = float(np.exp(rng.uniform(-PITCH_SPREAD, PITCH_SPREAD)))
+    return np.asarray(envelope + warp_frequency(mel - envelope, factor), np.float32)
+
+
+def augment_sound(
+    rng: np.random.Generator, mel: np.ndarray, babble: Babble
+) -> tuple[np.ndarray, float]:
+    """Another voice, room, channel and noise for the same words at the same pace.
 
     Args:
         rng: source of all randomness.
-        crop: mel (n, 80) float32, viseme, voiced, pitch (n,); n at least 1.3 times the length.
-        babble: draws mel (n, 80) of other speech, for the background.
-        length: frames wanted.
+        mel: (n, 80) float32, log10 power.
+        babble: draws mel (m, 80) of other speech, for the background.
 
     Returns:
-        The same keys, `length` frames each.
+        (n, 80) float32, and the factor that all frequencies were multiplied by.
     """
-    item = stretch(rng, crop, length)
+    length = len(mel)
     factor = float(np.exp(rng.uniform(np.log(0.84), np.log(1.2))))
-    mel = warp_frequency(item["mel"], factor)
+    mel = warp_frequency(mel, factor)
     mel = mel + np.linspace(-0.5, 0.5, NUM_MELS, dtype=np.float32) * rng.uniform(-1.4, 1.4)
     mel = mel + smooth_curve(rng, NUM_MELS, 8, 0.25)
     mel = mel + smooth_curve(rng, length, int(rng.integers(2, 9)), 0.12)[:, None]
@@ -166,10 +183,24 @@ def augment_crop(rng: np.random.Generator, crop: dict, babble: Babble, length: i
         power = power + noise * (speech / ratio / max(noise.sum(axis=1).mean(), 1e-12))
     level = 10 ** rng.uniform(-2.8, 0.6)  # as if recorded quieter or louder
     mel = np.log10(np.maximum(power * level * 30.0 / max(speech, 1e-9), 10**FLOOR))
-    return item | {
-        "mel": finish(rng, degrade(rng, mel)),
-        "pitch": item["pitch"] + np.float32(np.log2(factor)),
-    }
+    return finish(rng, degrade(rng, mel)), factor
+
+
+def augment_crop(rng: np.random.Generator, crop: dict, babble: Babble, length: int) -> dict:
+    """One varied training item.
+
+    Args:
+        rng: source of all randomness.
+        crop: mel (n, 80) float32, viseme, voiced, pitch (n,); n at least 1.3 times the length.
+        babble: draws mel (n, 80) of other speech, for the background.
+        length: frames wanted.
+
+    Returns:
+        The same keys, `length` frames each.
+    """
+    item = stretch(rng, crop, length)
+    mel, factor = augment_sound(rng, item["mel"], babble)
+    return item | {"mel": mel, "pitch": item["pitch"] + np.float32(np.log2(factor))}
 
 
 def noise_only(rng: np.random.Generator, length: int) -> dict:
