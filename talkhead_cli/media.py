@@ -31,6 +31,7 @@ from talkhead_cli.ffmpeg_binary import (
     run_captured,
 )
 from talkhead_cli.paths import check_free, publish, temporary_beside
+from talkhead_cli.sound import PipedSound, aac_arguments, audio_arguments
 
 __all__ = [
     "ENCODERS",
@@ -54,52 +55,17 @@ ENCODERS = {"h264": "libx264", "hevc": "libx265", "av1": "libsvtav1"}
 SPEEDS = {"h264": "veryfast", "hevc": "veryfast", "av1": "10"}
 """Encoder presets: the slowest that still keeps ahead of the renderer on two CPU cores."""
 
-COPIED_CODECS = frozenset({"aac", "mp3", "alac", "ac3", "eac3", "opus", "flac"})
-"""Audio that goes into MP4 untouched."""
+LOW_DELAY: dict[str, dict[str, Any]] = {
+    "h264": {"tune": "zerolatency"},
+    "hevc": {"tune": "zerolatency"},
+    "av1": {"svtav1-params": "pred-struct=1:lookahead=0"},
+}
+"""Encoder options that hold no picture back, at the price of a larger file."""
 
-# A stream that begins late in its file (a film's sound track, say) is moved to the beginning, as the speech features
-# are counted from the first sample; a negative start stays, since that is encoder delay which players skip.
-COPIED_FROM_START = "setts=pts=PTS-max(STARTPTS\\,0):dts=DTS-max(STARTPTS\\,0)"
-
-AAC_BIT_RATE = 192_000
-AAC_RATES = (
-    96000,
-    88200,
-    64000,
-    48000,
-    44100,
-    32000,
-    24000,
-    22050,
-    16000,
-    12000,
-    11025,
-    8000,
-    7350,
-)
 MAX_OVERHANG_SECONDS = 0.1
 """Audio that is this much longer than the video was stored with the wrong time stamps."""
 
 Frames = NDArray[np.uint8]
-
-
-def audio_arguments(info: MediaInfo) -> dict[str, Any]:
-    """How the delivered audio is stored: copied where MP4 can hold it, else AAC at its own rate and channels."""
-    if info.audio_codec in COPIED_CODECS:
-        return {"acodec": "copy", "bsf:a": COPIED_FROM_START}
-    return aac_arguments(info.audio_rate)
-
-
-def aac_arguments(rate: int | None) -> dict[str, Any]:
-    """AAC at 192k; time stamps counted from the first sample, so that gaps cannot shift the lips."""
-    arguments: dict[str, Any] = {
-        "acodec": "aac",
-        "audio_bitrate": AAC_BIT_RATE,
-        "af": "asetpts=N/SR/TB",
-    }
-    if rate is not None and rate > AAC_RATES[0]:
-        arguments["ar"] = AAC_RATES[0]
-    return arguments
 
 
 class VideoWriter:
@@ -115,8 +81,9 @@ class VideoWriter:
         fps: frames a second.
         crf: quality, smaller = better.
         codec: "h264", "hevc" or "av1".
-        audio: file whose first audio stream goes with the frames; None = silent video.
+        audio: file, or pipe, whose first audio stream goes with the frames; None = silent video.
         overwrite: whether an existing file may be replaced.
+        live: on standard output every frame leaves at once, a fragment of its own.
 
     Raises:
         ValueError: odd size.
@@ -133,8 +100,9 @@ class VideoWriter:
         *,
         crf: int = 18,
         codec: str = "h264",
-        audio: Path | None = None,
+        audio: Path | PipedSound | None = None,
         overwrite: bool = False,
+        live: bool = False,
     ) -> None:
         if width % 2 or height % 2:
             raise ValueError(f"video needs even sizes, got {width}x{height}")
@@ -145,6 +113,7 @@ class VideoWriter:
         self.codec = codec
         self.audio = audio
         self.overwrite = overwrite
+        self.live = live
         self.num_frames = 0
         self._temporary: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -230,7 +199,7 @@ class VideoWriter:
         Raises:
             MediaError: ffmpeg failed.
         """
-        if self.audio is None:
+        if not isinstance(self.audio, Path):
             return
         ffmpeg = ffmpeg_path(ENCODERS[self.codec])
         length = probe_media(path, ffmpeg).duration_seconds or 0.0
@@ -253,7 +222,7 @@ class VideoWriter:
     def _mend_arguments(self, ffmpeg: str, video: Path, target: Path) -> list[str]:
         import ffmpeg as builder
 
-        assert self.audio is not None
+        assert isinstance(self.audio, Path)
         pictures = builder.input(file_url(video))["v:0"]
         sound = builder.input(file_url(self.audio), protocol_whitelist=PROTOCOLS)["a:0"]
         options: dict[str, Any] = {"vcodec": "copy", "movflags": "+faststart", "f": "mp4"}
@@ -275,6 +244,7 @@ class VideoWriter:
                 stdout=sys.stdout.fileno() if to_stdout else subprocess.DEVNULL,
                 stderr=self._errors,
                 start_new_session=True,
+                pass_fds=(self.audio.descriptor,) if isinstance(self.audio, PipedSound) else (),
             )
         except OSError as error:
             raise MediaError(
@@ -287,14 +257,42 @@ class VideoWriter:
         import ffmpeg as builder
 
         width, height = self.size
+        # All is said of raw pictures: without this, ffmpeg waits for some before it opens the sound.
+        hasty: dict[str, Any] = {"probesize": 32, "analyzeduration": 0} if self.live else {}
         raw = builder.input(
             "pipe:0",
             format="rawvideo",
             pix_fmt="rgb24",
             s=f"{width}x{height}",
             framerate=str(self.fps),
+            **hasty,
         )
         streams = [raw["v:0"]]
+        options = self._picture_options()
+        if isinstance(self.audio, PipedSound):
+            pipe = f"pipe:{self.audio.descriptor}"
+            streams.append(builder.input(pipe, **self.audio.options)["a:0"])
+            options.update(audio_arguments(self.audio.codec, self.audio.sample_rate))
+        elif self.audio is not None:
+            sound = builder.input(
+                file_url(self.audio), protocol_whitelist=PROTOCOLS, thread_queue_size=64
+            )
+            streams.append(sound["a:0"])
+            info = probe_media(self.audio, ffmpeg)
+            options.update(audio_arguments(info.audio_codec, info.audio_rate))
+        if self._temporary is not None:
+            target = file_url(self._temporary)
+            options["movflags"] = "+faststart"
+        else:
+            target = "pipe:1"
+            cut = "frag_every_frame" if self.live else "frag_keyframe"
+            options["movflags"] = cut + "+delay_moov+default_base_moof"
+            if self.live:
+                options.update(LOW_DELAY[self.codec], flush_packets=1)
+        return with_global_options(builder.output(*streams, target, **options).compile(ffmpeg))
+
+    def _picture_options(self) -> dict[str, Any]:
+        """How pictures are encoded."""
         options: dict[str, Any] = {
             "vcodec": ENCODERS[self.codec],
             "preset": SPEEDS[self.codec],
@@ -315,19 +313,7 @@ class VideoWriter:
         }
         if self.codec == "hevc":
             options["vtag"] = "hvc1"  # the tag Apple's players insist on
-        if self.audio is not None:
-            sound = builder.input(
-                file_url(self.audio), protocol_whitelist=PROTOCOLS, thread_queue_size=64
-            )
-            streams.append(sound["a:0"])
-            options.update(audio_arguments(probe_media(self.audio, ffmpeg)))
-        if self._temporary is None:
-            target = "pipe:1"
-            options["movflags"] = "frag_keyframe+delay_moov+default_base_moof"
-        else:
-            target = file_url(self._temporary)
-            options["movflags"] = "+faststart"
-        return with_global_options(builder.output(*streams, target, **options).compile(ffmpeg))
+        return options
 
     def _publish(self) -> None:
         if self._temporary is None:
