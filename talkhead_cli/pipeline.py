@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +17,8 @@ from talkhead_models.basis import FaceBasis, Pose
 from talkhead_models.breathing import breathing
 from talkhead_models.bundle import bundle_path, read_checked
 from talkhead_models.detail import Detail, load_detail
-from talkhead_models.generator import GenerateOptions, MotionGenerator, load_motion_generator
+from talkhead_models.generator import GenerateOptions, MotionGenerator
+from talkhead_models.generator_bundle import load_motion_generator
 from talkhead_models.motion import MOTION_FPS, FaceMotion
 from talkhead_models.refiner import Refiner, load_refiner
 from talkhead_models.renderer import FaceRenderer
@@ -28,8 +30,9 @@ if TYPE_CHECKING:
     from talkhead_cli.face import Portrait
     from talkhead_cli.settings import RenderSettings
 
-MotionSource = SpeechFeatures | Iterable[FaceMotion]
-"""What a portrait is animated with: speech that motion is generated from, or motion of any one frame rate."""
+MotionSource = SpeechFeatures | SpeechStream | Iterable[FaceMotion]
+"""What a portrait is animated with: speech that motion is generated from, whole or while it arrives, or motion of any
+one frame rate."""
 
 REFINERS = {"mouth": "refiner-mouth", "eyes": "refiner-eyes"}
 """Patch name to bundle name."""
@@ -61,6 +64,17 @@ def load_generator(settings: RenderSettings) -> MotionGenerator:
         events = replace(events, blink_seconds=events.blink_seconds / settings.blink_scale)
         generator.parts = replace(generator.parts, events=events)
     return generator
+
+
+def length_of(source: MotionSource, fps: Fraction) -> int:
+    """Frames of a stream of speech that has ended.
+
+    Raises:
+        ValueError: it has not, or it is not such a stream.
+    """
+    if not isinstance(source, SpeechStream) or source.duration_seconds is None:
+        raise ValueError("num_frames can only be left out for a stream of speech that tells them")
+    return count_frames(source.duration_seconds, fps)
 
 
 def scale_motion(motion: FaceMotion, settings: RenderSettings) -> FaceMotion:
@@ -104,25 +118,31 @@ class TalkingHeadPipeline:
         names = ("face-basis", settings.bundle, *REFINERS.values(), DETAIL, APPEARANCE)
         self.hashes = {name: read_checked(bundle_path(name))[1] for name in names}
 
-    def motion(self, source: MotionSource, num_frames: int) -> Iterator[FaceMotion]:
+    def motion(self, source: MotionSource, num_frames: int | None) -> Iterator[FaceMotion]:
         """The clip's motion at the output frame rate, chunk by chunk, strengths applied.
 
         Args:
             source: features of the driving audio, or motion.
-            num_frames: output frames.
+            num_frames: output frames; None where a stream of speech tells them when it ends.
         """
         settings = self.settings
         fps = Fraction(settings.fps)
-        if isinstance(source, SpeechFeatures):
+        stream: Iterable[FaceMotion]
+        if isinstance(source, SpeechFeatures | SpeechStream):
             options = GenerateOptions(
                 num_inference_steps=settings.num_inference_steps,
                 guidance_scale=settings.guidance_scale,
             )
-            stream = self.generator.generate(source.array, seed=settings.seed, options=options)
-            if fps != MOTION_FPS:
-                stream = resample_stream(stream, fps, num_frames)
+            if isinstance(source, SpeechStream):
+                stream = stream_motion(self.generator, source.blocks, settings.seed, options)
+            else:
+                stream = self.generator.generate(source.array, seed=settings.seed, options=options)
+            resampled = fps != MOTION_FPS
         else:
-            stream = resample_stream(source, fps, num_frames)
+            stream, resampled = source, True
+        if resampled:
+            length = partial(length_of, source, fps) if num_frames is None else num_frames
+            stream = resample_stream(stream, fps, length)
         for chunk in stream:
             yield scale_motion(chunk, settings)
 
@@ -140,16 +160,17 @@ class TalkingHeadPipeline:
         return codes[0], np.float32(OWN_HABIT * shown)
 
     def render(
-        self, portrait: Portrait, source: MotionSource, num_frames: int
+        self, portrait: Portrait, source: MotionSource, num_frames: int | None
     ) -> Iterator[NDArray[np.uint8]]:
-        """Frames of one clip.
+        """Frames of one clip; the portrait is made ready before the first is asked for.
 
         Args:
             portrait: what to animate.
             source: features of the driving audio, or motion.
-            num_frames: frames to make; where the source is a little short, its last frame is held.
+            num_frames: frames to make, None where a stream of speech tells them when it ends; where the source is a
+                little short, its last frame is held.
 
-        Yields:
+        Returns:
             (n, H, W, 3) uint8 RGB, `num_frames` in all.
         """
         started = time.perf_counter()
@@ -162,14 +183,28 @@ class TalkingHeadPipeline:
             self.detail,
             device=self.settings.device,
         )
-        generated = isinstance(source, SpeechFeatures)
+        generated = isinstance(source, SpeechFeatures | SpeechStream)
         own, habit = self._own_mouth(portrait, renderer.rig) if generated else (None, np.float32(0))
         self.timings["prepare"] += time.perf_counter() - started
-        size = int(np.clip(FRAME_MEMORY // portrait.image.nbytes, 1, MAX_FRAMES))
+        most = int(np.clip(FRAME_MEMORY // portrait.image.nbytes, 1, MAX_FRAMES))
+        return self._draw(renderer, self._exactly(source, num_frames), (own, habit), most)
+
+    def _draw(
+        self,
+        renderer: FaceRenderer,
+        motions: Iterable[FaceMotion],
+        mouth: tuple[NDArray[np.float32] | None, np.float32],
+        most: int,
+    ) -> Iterator[NDArray[np.uint8]]:
+        """Frames of motion, at most so many at once; the very first ones one by one, so that they leave early."""
+        own, habit = mouth
+        fps = Fraction(self.settings.fps)
         done = 0
-        for chunk in self._exactly(source, num_frames):
-            for start in range(0, chunk.num_frames, size):
+        for chunk in motions:
+            start = 0
+            while start < chunk.num_frames:
                 started = time.perf_counter()
+                size = min(most, max(1, done))
                 motion = renderer.body.limits.apply(chunk[start : start + size])
                 if own is not None:
                     # A portrait that shows its teeth goes on showing them.
@@ -177,28 +212,32 @@ class TalkingHeadPipeline:
                     motion = replace(motion, appearance=code)
                 breath = None
                 if not self.settings.still:
-                    fps = Fraction(self.settings.fps)
                     breath = breathing(self.settings.seed, done, motion.num_frames, fps)
                 frames = renderer.render(motion, breath)
+                start += size
                 done += motion.num_frames
                 self.timings["renderer"] += time.perf_counter() - started
                 yield frames
 
-    def _exactly(self, source: MotionSource, num_frames: int) -> Iterator[FaceMotion]:
+    def _exactly(self, source: MotionSource, num_frames: int | None) -> Iterator[FaceMotion]:
         """The motion cut, or its last frame held, to `num_frames`; times the generator."""
         done = 0
         last: FaceMotion | None = None
+        total = num_frames
         motions = self.motion(source, num_frames)
-        while done < num_frames:
+        while total is None or done < total:
             started = time.perf_counter()
             motion = next(motions, None)
             self.timings["generator"] += time.perf_counter() - started
+            if total is None and isinstance(source, SpeechStream) and source.duration_seconds:
+                total = length_of(source, Fraction(self.settings.fps))
             if motion is None:
-                if last is None:
+                if last is None or total is None:
                     raise ValueError("there is no motion to render")
-                held = np.repeat(last.to_array(), num_frames - done, 0)
+                held = np.repeat(last.to_array(), total - done, 0)
                 motion = FaceMotion.from_array(held, last.fps)
-            motion = motion[: num_frames - done]
+            if total is not None:
+                motion = motion[: total - done]
             last = motion[-1:]
             done += motion.num_frames
             yield motion

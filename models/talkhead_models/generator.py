@@ -7,11 +7,9 @@ the other.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -21,19 +19,17 @@ from torch import Tensor
 from talkhead_models.articulation import MARGIN, Articulation
 from talkhead_models.autoencoder import (
     Autoencoder,
-    AutoencoderConfig,
-    JointAutoencoder,
-    MotionAutoencoder,
 )
-from talkhead_models.bundle import Bundle, BundleError, load_bundle
-from talkhead_models.denoiser import Conditions, Denoiser, DenoiserConfig
+from talkhead_models.denoiser import Conditions, ContextCache, Denoiser
 from talkhead_models.liveliness import EventConfig, events, smooth_pose, start_events
 from talkhead_models.motion import EXPRESSION_SIZE, GEOMETRY_SIZE, FaceMotion
 from talkhead_models.sampling import chunk_noise, sample, student_predict, teacher_predict
 from talkhead_models.streaming import (
     ChunkPlan,
     StreamState,
+    array_to_cache,
     as_tensor,
+    cache_to_array,
     chunk_features,
     past_length,
     silence,
@@ -156,18 +152,43 @@ class MotionGenerator:
         frame = np.zeros(size, np.float32) if reference is None else reference.to_array()[-1, :size]
         with one_thread():
             held = self.autoencoder.encode_held(as_tensor(frame, self.device), self.state_steps)
-            still = self.autoencoder.encode_held(torch.zeros(1, size, device=self.device), 1)
+            reference = self._portrait_at_rest()
         config = self.denoiser.config
-        return StreamState(
+        state = StreamState(
             seed=seed,
             chunk_index=0,
             latents=held[0].cpu().numpy(),
             speech=silence(max(past_length(config), MARGIN), config.feature_size),
-            reference=still.expand(1, config.reference_steps, -1)[0].cpu().numpy().copy(),
+            reference=reference,
             style=np.asarray(self.parts.style if style is None else style, np.float32),
             pose=np.stack([frame[POSE], frame[POSE]]),
             events=start_events(self.parts.events, seed),
         )
+        return self._with_sink(state) if self.keeps_cache else state
+
+    @property
+    def keeps_cache(self) -> bool:
+        """Whether keys and values go from chunk to chunk; a teacher's two looks would need two."""
+        return self.parts.distilled and self.denoiser.config.block_causal
+
+    def _portrait_at_rest(self) -> FloatArray:
+        """The reference tokens, (R, reference_size): motion is relative to the portrait, whose own
+        is zero."""
+        config = self.denoiser.config
+        if config.reference_encoding == "frame":
+            return np.zeros((config.reference_steps, config.reference_size), np.float32)
+        zero = torch.zeros(1, self.autoencoder.config.motion_size, device=self.device)
+        # The encoder is causal and the frame held, so that all steps are the same.
+        one = self.autoencoder.encode_held(zero, 1)[0].cpu().numpy()
+        return np.repeat(np.asarray(one, np.float32), config.reference_steps, axis=0)
+
+    def _with_sink(self, state: StreamState) -> StreamState:
+        """A first state with the keys and values of its sink, which hold for the whole clip."""
+        with one_thread():
+            reference, style = (
+                as_tensor(array, self.device) for array in (state.reference, state.style)
+            )
+            return replace(state, sink=cache_to_array(self.denoiser.sink(reference, style)))
 
     @torch.inference_mode()
     def step(
@@ -192,7 +213,7 @@ class MotionGenerator:
             raise ValueError(f"features of a chunk must be {wanted}, got {features.shape}")
         joined = np.concatenate([state.speech, features]).astype(np.float32)
         with one_thread():
-            latents = self.denoise(state, joined, options)
+            latents, remembered = self.denoise(state, joined, options)
             history = torch.cat([as_tensor(state.latents, self.device), latents], dim=1)
             context = self.autoencoder.config.decoder_context
             motion = (
@@ -206,34 +227,71 @@ class MotionGenerator:
             chunk_index=state.chunk_index + 1,
             latents=history[0, -self.state_steps :].cpu().numpy().copy(),
             speech=joined[own : own + len(state.speech)].copy(),
+            remembered=remembered,
         )
         return result, following
 
-    def denoise(self, state: StreamState, joined: FloatArray, options: GenerateOptions) -> Tensor:
-        """The latents of a chunk, (1, chunk_steps, Z), from the state and the features with their
-        past."""
+    def _conditions(self, state: StreamState, joined: FloatArray) -> tuple[Conditions, Tensor]:
+        """Conditions of the next chunk, and the speech windows (1, n, window, F) behind its past.
+
+        Args:
+            state: of the chunk before.
+            joined: speech features from the state's first on.
+        """
         config = self.denoiser.config
         # The state may hold more speech than the windows reach back to.
         spare = len(state.speech) - past_length(config)
         windows = speech_windows(as_tensor(joined[spare:], self.device), config)
         past = as_tensor(state.latents, self.device)
-        keep = torch.ones(1, dtype=torch.bool, device=self.device)
         conditions = Conditions(
             past=past[:, past.shape[1] - config.context_steps :],
             past_speech=windows[:, : config.context_steps],
             reference=as_tensor(state.reference, self.device),
             style=as_tensor(state.style, self.device),
-            keep_speech=keep,
+            keep_speech=torch.ones(1, dtype=torch.bool, device=self.device),
         )
-        speech = windows[:, config.context_steps :]
-        if self.parts.distilled:
-            guidance = torch.full((1,), options.guidance_scale, device=self.device)
-            predict = student_predict(self.denoiser, conditions, speech, guidance)
-        else:
-            predict = teacher_predict(self.denoiser, conditions, speech, options.guidance_scale)
+        return conditions, windows[:, config.context_steps :]
+
+    def denoise(
+        self, state: StreamState, joined: FloatArray, options: GenerateOptions
+    ) -> tuple[Tensor, FloatArray]:
+        """The latents of a chunk, (1, chunk_steps, Z), from the state and the features with their
+        past; and what is remembered for the next one."""
+        config = self.denoiser.config
+        conditions, speech = self._conditions(state, joined)
         noise = chunk_noise(state.seed, state.chunk_index, config.chunk_steps, config.latent_size)
-        return sample(
-            predict, noise.to(self.device), options.num_inference_steps, config.prediction
+        noise, steps = noise.to(self.device), options.num_inference_steps
+        if not self.parts.distilled:
+            predict = teacher_predict(self.denoiser, conditions, speech, options.guidance_scale)
+            return sample(predict, noise, steps, config.prediction), state.remembered
+        guidance = torch.full((1,), options.guidance_scale, device=self.device)
+        if not self.keeps_cache:
+            predict = student_predict(self.denoiser, conditions, speech, guidance)
+            return sample(predict, noise, steps, config.prediction), state.remembered
+        sink = array_to_cache(state.sink, self.device)
+        known = self._remembered(state, conditions, sink)
+        cache = self.denoiser.attend_to(sink, known)
+        predict = student_predict(self.denoiser, conditions, speech, guidance, cache)
+        latents = sample(predict, noise, steps, config.prediction)
+        if known is None:
+            return latents, state.remembered
+        group = config.group_steps
+        made = self.denoiser.remember(
+            latents[:, -group:], speech[:, -group:], conditions.keep_speech, sink
+        )
+        return latents, cache_to_array(known.followed_by(made).last(config.context_steps))
+
+    def _remembered(
+        self, state: StreamState, conditions: Conditions, sink: ContextCache
+    ) -> ContextCache | None:
+        """Keys and values of the past chunks: kept, or, in a clip's first chunk, of what it begins
+        with; None for a network without a past."""
+        if state.remembered.size:
+            return array_to_cache(state.remembered, self.device)
+        if not self.denoiser.config.context_steps:
+            return None
+        return self.denoiser.remember(
+            conditions.past, conditions.past_speech, conditions.keep_speech, sink
         )
 
     def finish(
@@ -290,90 +348,3 @@ class MotionGenerator:
                 state, chunk_features(features, index, self.denoiser.config), options
             )
             yield motion[: plan.frames_of(index)]
-
-
-def bundle_contents(generator: MotionGenerator) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors and config of a generator's bundle; network weights in half precision, statistics in
-    single."""
-    tensors: dict[str, Tensor] = {}
-    autoencoder = generator.autoencoder
-    networks: dict[str, torch.nn.Module] = {"denoiser": generator.denoiser}
-    configs = {"denoiser": asdict(generator.denoiser.config)}
-    if isinstance(autoencoder, JointAutoencoder):
-        networks |= {"autoencoder": autoencoder.geometry, "appearance": autoencoder.appearance}
-        configs["autoencoder"] = asdict(autoencoder.geometry.config)
-        configs["appearance"] = asdict(autoencoder.appearance.config)
-    else:
-        networks["autoencoder"] = autoencoder
-        configs["autoencoder"] = asdict(autoencoder.config)
-    for prefix, network in networks.items():
-        exact = {name for name, _ in network.named_buffers()}
-        for name, tensor in network.state_dict().items():
-            tensors[f"{prefix}.{name}"] = tensor if name in exact else tensor.half()
-    articulation = generator.parts.articulation
-    for name in ("gaps", "rest", "moves"):
-        tensors[f"articulation.{name}"] = torch.from_numpy(getattr(articulation, name).copy())
-    config = {
-        **configs,
-        "events": asdict(generator.parts.events),
-        "style": [float(number) for number in generator.parts.style],
-        "open_gap": articulation.open_gap,
-        "distilled": generator.parts.distilled,
-    }
-    return tensors, config
-
-
-def part_of(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The tensors under a prefix, in single precision, without it."""
-    return {
-        name.removeprefix(f"{prefix}."): t.float()
-        for name, t in tensors.items()
-        if name.startswith(f"{prefix}.")
-    }
-
-
-def load_part(bundle: Bundle, name: str) -> MotionAutoencoder:
-    """One autoencoder of a bundle."""
-    autoencoder = MotionAutoencoder(AutoencoderConfig(**bundle.config[name]))
-    autoencoder.load_state_dict(part_of(bundle.tensors, name))
-    return autoencoder
-
-
-def generator_from_bundle(bundle: Bundle, device: str = "cpu") -> MotionGenerator:
-    """A generator from a loaded bundle.
-
-    Raises:
-        BundleError: the bundle is not a motion generator's, or of another version.
-    """
-    config = bundle.config
-    try:
-        geometry = load_part(bundle, "autoencoder")
-        autoencoder: Autoencoder = geometry
-        if "appearance" in config:
-            autoencoder = JointAutoencoder(geometry, load_part(bundle, "appearance"))
-        denoiser = Denoiser(DenoiserConfig(**config["denoiser"]))
-        denoiser.load_state_dict(part_of(bundle.tensors, "denoiser"))
-        maps = {name: t.numpy() for name, t in part_of(bundle.tensors, "articulation").items()}
-        articulation = Articulation(**maps, open_gap=config["open_gap"])
-        parts = GeneratorParts(
-            articulation,
-            EventConfig(**config["events"]),
-            np.array(config["style"], np.float32),
-            config["distilled"],
-        )
-        return MotionGenerator(autoencoder, denoiser, parts, device)
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise BundleError(
-            f"Bundle {bundle.name} is no motion generator of this version ({reason}):"
-            " reinstall talkhead."
-        ) from error
-
-
-def load_motion_generator(name: str | Path = "talkhead", device: str = "cpu") -> MotionGenerator:
-    """Load a motion generator by bundle name or path.
-
-    Raises:
-        BundleError: the bundle is missing, damaged or no motion generator.
-    """
-    return generator_from_bundle(load_bundle(name), device)

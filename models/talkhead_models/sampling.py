@@ -34,19 +34,29 @@ def noise_level(time: Tensor) -> Tensor:
     return torch.sin(time * (math.pi / 2))
 
 
+def per_step(time: Tensor) -> Tensor:
+    """Times of whole chunks (B,), or of every latent step (B, N), made to multiply (B, N, Z)."""
+    return time[:, None, None] if time.ndim == 1 else time[..., None]
+
+
 def add_noise(clean: Tensor, noise: Tensor, time: Tensor) -> Tensor:
-    """Noisy latents (B, N, Z) at times (B,)."""
-    at = time[:, None, None]
+    """Noisy latents (B, N, Z) at times (B,), or (B, N) where every step has its own.
+
+    The variance-preserving forward process x_t = a(t) x_0 + b(t) e (DDPM, arXiv 2006.11239, eq. 4)
+    with the trigonometric schedule of arXiv 2202.00512.
+    """
+    at = per_step(time)
     return signal(at) * clean + noise_level(at) * noise
 
 
 def training_target(clean: Tensor, noise: Tensor, time: Tensor, kind: Prediction) -> Tensor:
-    """What a network of a prediction type should say."""
+    """What a network of a prediction type should say: the noise (arXiv 2006.11239, eq. 14), the clean
+    latents, or the velocity a e - b x_0 (arXiv 2202.00512, section 4)."""
     if kind == "clean":
         return clean
     if kind == "noise":
         return noise
-    at = time[:, None, None]
+    at = per_step(time)
     return signal(at) * noise - noise_level(at) * clean
 
 
@@ -54,7 +64,7 @@ def clean_and_noise(
     prediction: Tensor, noisy: Tensor, time: Tensor, kind: Prediction
 ) -> tuple[Tensor, Tensor]:
     """A prediction taken apart into clean latents and noise, (B, N, Z) each."""
-    at = time[:, None, None]
+    at = per_step(time)
     a, b = signal(at), noise_level(at)
     if kind == "clean":
         return prediction, (noisy - a * prediction) / b.clamp_min(1e-3)
@@ -66,7 +76,7 @@ def clean_and_noise(
 def step_to(
     prediction: Tensor, noisy: Tensor, time: Tensor, target: Tensor, kind: Prediction
 ) -> Tensor:
-    """One deterministic step from a time to a smaller one (DDIM)."""
+    """One deterministic step from a time to a smaller one (DDIM, arXiv 2010.02502, eq. 12 with sigma 0)."""
     clean, noise = clean_and_noise(prediction, noisy, time, kind)
     return add_noise(clean, noise, target)
 
@@ -75,14 +85,17 @@ def target_for_step(
     noisy: Tensor, reached: Tensor, time: Tensor, target: Tensor, kind: Prediction
 ) -> Tensor:
     """The prediction with which `step_to` goes from `noisy` exactly to `reached`; what a student
-    learns.
+    learns (progressive distillation, arXiv 2202.00512, appendix G).
 
-    The two shares of a step form a rotation, which turns back without division.
+    The two shares of a step form a rotation, so that the only division is by the sine of its angle.
     """
-    if kind != "velocity":
-        raise ValueError(f"steps can be learned for velocity prediction only, not {kind}")
-    angle = (time - target)[:, None, None] * (math.pi / 2)
-    return (torch.cos(angle) * noisy - reached) / torch.sin(angle)
+    now, then = per_step(time), per_step(target)
+    sine = torch.sin((now - then) * (math.pi / 2))
+    if kind == "noise":
+        return (signal(then) * noisy - signal(now) * reached) / sine
+    if kind == "clean":
+        return (noise_level(now) * reached - noise_level(then) * noisy) / sine
+    return (torch.cos((now - then) * (math.pi / 2)) * noisy - reached) / sine
 
 
 def schedule(num_inference_steps: int) -> list[float]:
@@ -150,10 +163,22 @@ def teacher_predict(
 
 
 def student_predict(
-    model: Denoiser, conditions: Conditions, speech: Tensor, guidance: Tensor
+    model: Denoiser,
+    conditions: Conditions,
+    speech: Tensor,
+    guidance: Tensor,
+    cache: ContextCache | None = None,
 ) -> Predict:
-    """Prediction of a student: one look; the step's end and the guidance (B,) are inputs."""
-    cache: ContextCache = model.context(conditions)
+    """Prediction of a student: one look; the step's end and the guidance (B,) are inputs.
+
+    Args:
+        model: a distilled network.
+        conditions: what the chunk is generated from.
+        speech: (B, N, window, F).
+        guidance: (B,).
+        cache: the context of these conditions, where it is known already.
+    """
+    cache = model.context(conditions) if cache is None else cache
 
     def predict(noisy: Tensor, time: Tensor, target: Tensor) -> Tensor:
         prediction: Tensor = model(

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import io
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from talkhead_models.denoiser import FEATURES_PER_STEP, NUM_VISEMES, DenoiserConfig
+from talkhead_models.denoiser import FEATURES_PER_STEP, NUM_VISEMES, ContextCache, DenoiserConfig
+from talkhead_models.speech_kinds import silent_features
 
 FloatArray = NDArray[np.float32]
 
-STATE_VERSION = 1
+STATE_VERSION = 2
 """Raised when a stored state of an older version can no longer be continued."""
 
 
@@ -42,6 +43,11 @@ class EventState:
     gaze: tuple[float, float] = (0.0, 0.0)
 
 
+def nothing() -> FloatArray:
+    """An empty array."""
+    return np.zeros(0, np.float32)
+
+
 @dataclass(frozen=True)
 class StreamState:
     """One clip's state between two chunks.
@@ -52,10 +58,13 @@ class StreamState:
         latents: (C, Z) float32, the newest latents, oldest first.
         speech: (P, F) float32, the newest speech features, as many as the past steps' windows
             reach back.
-        reference: (R, Z) float32, the portrait as a pseudo-video.
+        reference: (R, reference_size) float32, the portrait: as a pseudo-video, or one frame.
         style: (style_size,) float32.
         pose: (2, 6) float32, where the two stages that smooth the head's pose stand.
         events: blinks and gaze.
+        sink: (2, layers, heads, 1 + R, d) float32, keys and values of style and reference; all of
+            the clip attends to them. Empty but for a block-causal network, as `remembered`.
+        remembered: (2, layers, heads, C, d) float32, keys and values of the newest past chunks.
     """
 
     seed: int
@@ -66,6 +75,8 @@ class StreamState:
     style: FloatArray
     pose: FloatArray
     events: EventState = EventState()
+    sink: FloatArray = field(default_factory=nothing)
+    remembered: FloatArray = field(default_factory=nothing)
 
     def to_bytes(self) -> bytes:
         """The state as bytes (an uncompressed .npz, no pickle)."""
@@ -98,7 +109,7 @@ class StreamState:
         return cls(header["seed"], header["chunk_index"], **arrays, events=EventState(**events))
 
 
-ARRAY_FIELDS = ("latents", "speech", "reference", "style", "pose")
+ARRAY_FIELDS = ("latents", "speech", "reference", "style", "pose", "sink", "remembered")
 assert {f.name for f in fields(StreamState)} == {*ARRAY_FIELDS, "seed", "chunk_index", "events"}
 
 
@@ -127,9 +138,7 @@ class ChunkPlan:
 def silence(num_vectors: int, feature_size: int) -> FloatArray:
     """Speech features of silence, (num_vectors, F) float32: the first viseme is certain, all else
     0."""
-    features = np.zeros((num_vectors, feature_size), np.float32)
-    features[:, 0] = 1.0
-    return features
+    return silent_features(num_vectors, feature_size)
 
 
 def past_length(config: DenoiserConfig) -> int:
@@ -171,6 +180,18 @@ def speech_windows(features: Tensor, config: DenoiserConfig) -> Tensor:
     if spare or features.shape[2] < NUM_VISEMES:
         raise ValueError(f"features of shape {tuple(features.shape)} do not fill whole steps")
     return features.unfold(1, config.window, FEATURES_PER_STEP).transpose(2, 3)
+
+
+def cache_to_array(cache: ContextCache) -> FloatArray:
+    """A cache of batch 1 as (2, layers, heads, tokens, d) float32."""
+    stacked = torch.stack([torch.cat(cache.keys), torch.cat(cache.values)])
+    return np.asarray(stacked.float().cpu().numpy(), np.float32)
+
+
+def array_to_cache(array: FloatArray, device: torch.device) -> ContextCache:
+    """The inverse of `cache_to_array`."""
+    keys, values = torch.from_numpy(np.ascontiguousarray(array, np.float32)).to(device)
+    return ContextCache(tuple(keys.split(1)), tuple(values.split(1)))
 
 
 def as_tensor(array: FloatArray, device: torch.device) -> Tensor:

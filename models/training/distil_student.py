@@ -36,7 +36,8 @@ from talkhead_models.autoencoder import Autoencoder
 from talkhead_models.basis import FaceBasis
 from talkhead_models.bundle import save_bundle
 from talkhead_models.denoiser import Conditions, Denoiser, DenoiserConfig
-from talkhead_models.generator import MotionGenerator, bundle_contents
+from talkhead_models.generator import MotionGenerator
+from talkhead_models.generator_bundle import bundle_contents
 from talkhead_models.motion import EXPRESSION_SIZE as K
 from talkhead_models.sampling import sample, schedule, step_to, student_predict, target_for_step
 

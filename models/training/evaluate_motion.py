@@ -37,7 +37,8 @@ from phone_sync import read_phones
 from splits import SINGLE_SPEAKER
 
 from talkhead_models.basis import FaceBasis
-from talkhead_models.generator import GenerateOptions, MotionGenerator, load_motion_generator
+from talkhead_models.generator import GenerateOptions, MotionGenerator
+from talkhead_models.generator_bundle import load_motion_generator
 from talkhead_models.motion import EXPRESSION_SIZE as K
 
 log = logging.getLogger("evaluate_motion")

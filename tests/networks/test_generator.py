@@ -13,13 +13,8 @@ from talkhead_models.articulation import MARGIN, Articulation
 from talkhead_models.autoencoder import AutoencoderConfig, JointAutoencoder, MotionAutoencoder
 from talkhead_models.bundle import BundleError, load_bundle, save_bundle
 from talkhead_models.denoiser import Conditions, Denoiser, DenoiserConfig
-from talkhead_models.generator import (
-    GenerateOptions,
-    GeneratorParts,
-    MotionGenerator,
-    bundle_contents,
-    generator_from_bundle,
-)
+from talkhead_models.generator import GenerateOptions, GeneratorParts, MotionGenerator
+from talkhead_models.generator_bundle import bundle_contents, generator_from_bundle
 from talkhead_models.liveliness import EventConfig
 from talkhead_models.motion import (
     APPEARANCE_SIZE,

@@ -7,7 +7,8 @@ import pytest
 
 from talkhead_models.basis import FaceBasis
 from talkhead_models.bundle import bundle_path, verify_bundle
-from talkhead_models.generator import GenerateOptions, MotionGenerator, load_motion_generator
+from talkhead_models.generator import GenerateOptions, MotionGenerator
+from talkhead_models.generator_bundle import load_motion_generator
 from talkhead_models.streaming import silence
 
 OPEN, BILABIAL, LOUDNESS, VOICING = 12, 1, 16, 18
