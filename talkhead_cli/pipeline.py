@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from talkhead_cli.result import count_frames
 from talkhead_models.appearance import encode_mouths, load_appearance_encoder
 from talkhead_models.basis import FaceBasis, Pose
 from talkhead_models.breathing import breathing
@@ -19,6 +20,7 @@ from talkhead_models.bundle import bundle_path, read_checked
 from talkhead_models.detail import Detail, load_detail
 from talkhead_models.generator import GenerateOptions, MotionGenerator
 from talkhead_models.generator_bundle import load_motion_generator
+from talkhead_models.live import SpeechStream, stream_motion
 from talkhead_models.motion import MOTION_FPS, FaceMotion
 from talkhead_models.refiner import Refiner, load_refiner
 from talkhead_models.renderer import FaceRenderer
@@ -229,7 +231,7 @@ class TalkingHeadPipeline:
             started = time.perf_counter()
             motion = next(motions, None)
             self.timings["generator"] += time.perf_counter() - started
-            if total is None and isinstance(source, SpeechStream) and source.duration_seconds:
+            if isinstance(source, SpeechStream) and source.duration_seconds is not None:
                 total = length_of(source, Fraction(self.settings.fps))
             if motion is None:
                 if last is None or total is None:

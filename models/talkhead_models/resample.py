@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 
 import numpy as np
@@ -38,14 +38,14 @@ def interpolate(array: Array, positions: NDArray[np.float64]) -> Array:
 
 
 def resample_stream(
-    chunks: Iterable[FaceMotion], fps: Fraction, num_frames: int
+    chunks: Iterable[FaceMotion], fps: Fraction, num_frames: int | Callable[[], int]
 ) -> Iterator[FaceMotion]:
     """Exactly `num_frames` frames at `fps` from a stream of motion, as soon as each can be computed.
 
     Args:
         chunks: consecutive motion, all of one rate; the last frame is held if there is too little of it.
         fps: output rate.
-        num_frames: output frames.
+        num_frames: output frames; what tells them when there are no more chunks, where it is not known before.
 
     Yields:
         Consecutive motion at `fps`, the same whatever the lengths of the incoming chunks.
@@ -63,7 +63,7 @@ def resample_stream(
             math.floor((Fraction(available) + Fraction(1, 2)) * fps / motion_fps - Fraction(1, 2))
             + 1
         )
-        count = min(ready, num_frames) - done
+        count = (ready if callable(num_frames) else min(ready, num_frames)) - done
         if count > 0:
             positions = frame_positions(done, count, fps, motion_fps) - start
             yield FaceMotion.from_array(interpolate(kept, positions), fps)
@@ -75,6 +75,7 @@ def resample_stream(
             return
     if kept is None:
         raise ValueError("there is no motion to resample")
-    if done < num_frames:
-        positions = frame_positions(done, num_frames - done, fps, motion_fps) - start
+    missing = (num_frames() if callable(num_frames) else num_frames) - done
+    if missing > 0:
+        positions = frame_positions(done, missing, fps, motion_fps) - start
         yield FaceMotion.from_array(interpolate(kept, positions), fps)
