@@ -22,6 +22,7 @@ from talkhead_cli.levels import LevelMeter
 from talkhead_cli.media import PROTOCOLS, ffmpeg_path, file_url, run_captured
 from talkhead_cli.mel import HOP, LEFT, SAMPLE_RATE, WINDOW, Array, framed_log_mel, num_mel_frames
 from talkhead_cli.mel import log_mel as log_mel
+from talkhead_cli.wav_header import LARGEST_RIFF
 
 if TYPE_CHECKING:
     from talkhead_models.lip_audio import LipAudioEncoder
@@ -34,9 +35,6 @@ BLOCK_SECONDS = 5
 SAMPLES_PER_FRAME = SAMPLE_RATE // 25
 CUT_OFF_SECONDS = 0.5
 """A file that holds this much less than its header promises has been cut off."""
-
-LARGEST_RIFF = 0x7FFF_0000
-"""Sizes above this in a wav header stand for "not known": programs that write to a pipe put them there."""
 
 LENGTH_TOLERANCE = 1.0
 """Seconds over the limit that are let pass: headers and encoder padding round."""
