@@ -34,27 +34,37 @@ from motion_metrics import (
     summary,
 )
 from phone_sync import read_phones
+from results import to_grid
 from splits import SINGLE_SPEAKER
 
 from talkhead_models.basis import FaceBasis
 from talkhead_models.generator import GenerateOptions, MotionGenerator
 from talkhead_models.generator_bundle import load_motion_generator
 from talkhead_models.motion import EXPRESSION_SIZE as K
+from talkhead_models.speech import FEATURE_SIZE
 
 log = logging.getLogger("evaluate_motion")
 
 
-def trial_features(speech: Path, cache: Path) -> dict[str, np.ndarray]:
-    """Features of the trial speech by name, extracted once."""
+def trial_features(speech: Path, cache: Path, *, wide: bool = False) -> dict[str, np.ndarray]:
+    """Features of the trial speech by name, extracted once.
+
+    Args:
+        speech: folder of flite_*.flac.
+        cache: folder they are kept in.
+        wide: all kinds of features, (L, 56), not the visemes alone, (L, 20).
+    """
     cache.mkdir(parents=True, exist_ok=True)
     found = {}
     for path in sorted(speech.glob("flite_*.flac")):
-        stored = cache / f"{path.stem}.npy"
+        stored = cache / f"{path.stem}{'_wide' if wide else ''}.npy"
         if not stored.exists():
             from talkhead_cli.audio import extract_features
+            from talkhead_models.lip_audio import load_lip_audio
             from talkhead_models.speech import load_speech_encoder
 
-            np.save(stored, extract_features(path, load_speech_encoder(), 600).array)
+            lips = load_lip_audio() if wide else None
+            np.save(stored, extract_features(path, load_speech_encoder(), 600, lips).array)
         found[path.stem] = np.load(stored)
     return found
 
@@ -90,16 +100,9 @@ def drift(
 
 
 def table(rows: dict[str, dict[str, float]]) -> str:
-    """Rows of numbers as Markdown."""
-    keys = list(dict.fromkeys(key for row in rows.values() for key in row))
-    lines = ["| run | " + " | ".join(keys) + " |", "|" + "---|" * (len(keys) + 1)]
-    for name, row in rows.items():
-        lines.append(
-            f"| {name} | "
-            + " | ".join(f"{row[key]:.3f}" if key in row else "" for key in keys)
-            + " |"
-        )
-    return "\n".join(lines)
+    """Rows of numbers as Markdown, with every column that there is."""
+    columns = list(dict.fromkeys(key for row in rows.values() for key in row))
+    return to_grid({name: [row] for name, row in rows.items()}, columns)
 
 
 def main() -> None:
@@ -123,19 +126,21 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     torch.set_num_threads(1)
     basis = FaceBasis.load()
-    trial = trial_features(args.speech, args.work / "features_trial")
+    student = load_motion_generator(args.bundle)
+    runs = [(f"student {steps}", student, steps) for steps in args.steps]
+    if args.teacher:
+        runs.append(("teacher 50", load_motion_generator(args.teacher), 50))
+    sizes = {generator.denoiser.config.feature_size for _, generator, _ in runs}
+    wide = max(sizes) > FEATURE_SIZE
+    trial = trial_features(args.speech, args.work / "features_trial", wide=wide)
     phones = {name: read_phones(args.speech / f"{name}.phones") for name in trial}
-    held_out = load_clips(args.data, args.work, basis, validation=True)
+    held_out = load_clips(args.data, args.work, basis, validation=True, wide=wide)
     statistics = MotionStatistics.fit(held_out, basis)
     people = [clip for clip in held_out if clip.features is not None]
     people = [clip for clip in people if clip.person != SINGLE_SPEAKER] + [
         clip for clip in people if clip.person == SINGLE_SPEAKER
     ][: args.people]
 
-    student = load_motion_generator(args.bundle)
-    runs = [(f"student {steps}", student, steps) for steps in args.steps]
-    if args.teacher:
-        runs.append(("teacher 50", load_motion_generator(args.teacher), 50))
     rows = reference_rows(people, statistics, basis, student.frames_per_chunk)
     for name, generator, steps in runs:
         for guidance in args.guidance:
@@ -143,7 +148,15 @@ def main() -> None:
                 options = GenerateOptions(steps, guidance, strength)
                 seeds = range(args.seeds)
                 row = summary(
-                    generator, trial, phones, people, statistics, basis, options, seeds=seeds
+                    generator,
+                    trial,
+                    phones,
+                    people,
+                    statistics,
+                    basis,
+                    options,
+                    seeds=seeds,
+                    feature_size=generator.denoiser.config.feature_size,
                 )
                 rows[f"{name} g{guidance:g} a{strength:g}"] = row
                 log.info(
@@ -151,7 +164,13 @@ def main() -> None:
                 )
     log.info("\n%s", table(rows))
     if args.drift:
-        numbers = drift(student, GenerateOptions(), next(iter(trial.values())), statistics, basis)
+        numbers = drift(
+            student,
+            GenerateOptions(),
+            next(iter(trial.values()))[:, : student.denoiser.config.feature_size],
+            statistics,
+            basis,
+        )
         log.info("\n%s", table({"600 s": numbers}))
 
 

@@ -148,21 +148,27 @@ def cell(row: Sequence[Mapping[str, float]], key: str) -> str:
     return f"{mean} ± {statistics.stdev(values):.{digits}f}"
 
 
-def to_markdown(table: Table) -> str:
-    """A section: heading, explanation, table, conclusion, provenance."""
-    keys = [key for key in table.columns if any(known(row, key) for row in table.rows.values())]
+def to_grid(rows: Mapping[str, Sequence[Mapping[str, float]]], columns: Sequence[str]) -> str:
+    """Rows as a Markdown table; columns that no row has are left out."""
+    keys = [key for key in columns if any(known(row, key) for row in rows.values())]
     headings = [COLUMNS.get(key, Column(key)).heading for key in keys]
     lines = [
         "| | " + " | ".join(headings) + " |",
         "|---|" + "---:|" * len(keys),
         *(
             f"| {label} | " + " | ".join(cell(row, key) for key in keys) + " |"
-            for label, row in table.rows.items()
+            for label, row in rows.items()
         ),
     ]
+    return "\n".join(lines)
+
+
+def to_markdown(table: Table) -> str:
+    """A section: heading, explanation, table, conclusion, provenance."""
     seeds = ", ".join(str(seed) for seed in table.seeds)
     source = f"{table.date}; seeds {seeds}; data: {table.tier}; `{table.command}`"
-    parts = [f"## {table.title}", table.explanation, "\n".join(lines), table.conclusion, source]
+    grid = to_grid(table.rows, table.columns)
+    parts = [f"## {table.title}", table.explanation, grid, table.conclusion, source]
     return "\n\n".join(part.strip() for part in parts if part.strip()) + "\n"
 
 
