@@ -21,12 +21,14 @@ from talkhead_models.detail import Detail, load_detail
 from talkhead_models.generator import GenerateOptions, MotionGenerator
 from talkhead_models.generator_bundle import load_motion_generator
 from talkhead_models.live import SpeechStream, stream_motion
+from talkhead_models.lip_audio import LIP_AUDIO, LipAudioEncoder, load_lip_audio
 from talkhead_models.motion import MOTION_FPS, FaceMotion
 from talkhead_models.refiner import Refiner, load_refiner
 from talkhead_models.renderer import FaceRenderer
 from talkhead_models.resample import resample_stream
 from talkhead_models.rig import FaceRig
 from talkhead_models.speech import SpeechFeatures
+from talkhead_models.speech_kinds import WIDE_SIZE
 
 if TYPE_CHECKING:
     from talkhead_cli.face import Portrait
@@ -96,6 +98,7 @@ class TalkingHeadPipeline:
 
     Attributes:
         hashes: bundle name to sha256 of what was loaded.
+        lip_audio: second encoder of speech, where the generator reads features of every kind; else None.
         timings: seconds spent by stage so far: prepare, generator, renderer.
     """
 
@@ -118,6 +121,10 @@ class TalkingHeadPipeline:
         self.detail: Detail | None = load_detail(DETAIL).to(settings.device)
         self.appearance = load_appearance_encoder(APPEARANCE)
         names = ("face-basis", settings.bundle, *REFINERS.values(), DETAIL, APPEARANCE)
+        self.lip_audio: LipAudioEncoder | None = None
+        if self.generator.denoiser.config.feature_size == WIDE_SIZE:
+            self.lip_audio = load_lip_audio(LIP_AUDIO, settings.device)
+            names += (LIP_AUDIO,)
         self.hashes = {name: read_checked(bundle_path(name))[1] for name in names}
 
     def motion(self, source: MotionSource, num_frames: int | None) -> Iterator[FaceMotion]:

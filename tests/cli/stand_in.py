@@ -26,6 +26,7 @@ class StandInPipeline:
         self.settings = settings
         self.hashes = {"stand-in": "0" * 64}
         self.timings = {"generator": 0.0, "renderer": 0.0}
+        self.lip_audio = None
         self.closed = False
 
     def render(self, portrait: Portrait, features: Any, num_frames: int) -> Iterator[np.ndarray]:
