@@ -66,8 +66,8 @@ class LipAudioEncoder(SpeechTrunk):
         self.rest.zero_()
         self.spread.fill_(1)
         steps = self.config.left_context + self.config.right_context + 1
-        silence = torch.full((1, steps * MELS_PER_STEP, NUM_MELS), MEL_FLOOR)
-        rest = self.encode(silence.to(self.rest.device))[0, self.config.left_context]
+        silence = torch.from_numpy(silent_mel(steps)).to(self.rest.device)[None]
+        rest = self.encode(silence)[0, self.config.left_context]
         numbers = self.encode(log_mel).flatten(0, 1)
         self.spread.copy_(numbers.std(0).clamp_min(1e-4))
         self.rest.copy_(rest)
@@ -93,12 +93,14 @@ def load_lip_audio(
 class WideStream:
     """The "mel" and "lips" columns of a stream, held until the other columns of the same steps are settled.
 
-    It is the state of one clip: feed the blocks in order.
+    It is the state of one clip: feed the blocks in order. Before and behind the clip the encoder hears digital silence,
+    so that a clip that begins or ends in silence has zeros there.
     """
 
     def __init__(self, encoder: LipAudioEncoder) -> None:
         self._encoder = encoder
         self._state = start_stream()
+        self._lead = encoder.config.left_context
         self._odd = np.zeros((0, NUM_MELS), np.float32)
         self._mel = np.zeros((0, MEL.stop - MEL.start), np.float32)
         self._lips = np.zeros((0, LIP_SIZE), np.float32)
@@ -109,8 +111,14 @@ class WideStream:
         whole = len(pairs) // MELS_PER_STEP * MELS_PER_STEP
         self._mel = np.concatenate([self._mel, pool_mel(pairs[:whole])])
         self._odd = pairs[whole:]
-        lips, self._state = settle_block(self._encoder, self._state, log_mel, final)
-        self._lips = np.concatenate([self._lips, lips])
+        config = self._encoder.config
+        before = config.left_context if not self._state.done and not len(self._state.tail) else 0
+        behind = config.right_context if final else 0
+        heard = np.concatenate([silent_mel(before), log_mel, silent_mel(behind)])
+        lips, self._state = settle_block(self._encoder, self._state, heard, final)
+        skipped = min(self._lead, len(lips))
+        self._lead -= skipped
+        self._lips = np.concatenate([self._lips, lips[skipped : len(lips) - behind]])
 
     def take(self, num_steps: int) -> Array:
         """The next steps, (num_steps, 36) float32.
@@ -123,6 +131,11 @@ class WideStream:
         wide = np.concatenate([self._mel[:num_steps], self._lips[:num_steps]], axis=1)
         self._mel, self._lips = self._mel[num_steps:], self._lips[num_steps:]
         return wide
+
+
+def silent_mel(num_steps: int) -> Array:
+    """Log-mel of digital silence, (2 num_steps, 80) float32."""
+    return np.full((num_steps * MELS_PER_STEP, NUM_MELS), MEL_FLOOR, np.float32)
 
 
 def wide_columns(encoder: LipAudioEncoder, log_mel: Array) -> Array:
