@@ -353,4 +353,11 @@ class Denoiser(nn.Module):
         for index, block in enumerate(self.blocks):
             hidden, _, _ = block(hidden, modulation, (cache.keys[index], cache.values[index]))
         prediction: Tensor = self.output(self.norm(hidden))
+        if self.config.prediction == "noise":
+            # What is known of the noise from the noisy latents is passed around the network, as in
+            # the preconditioning of EDM (arXiv 2206.00364, eq. 7); the rest is a velocity.
+            angle = (times[0][:, None, None] if times[0].ndim == 1 else times[0][..., None]) * (
+                math.pi / 2
+            )
+            return torch.sin(angle) * noisy + torch.cos(angle) * prediction
         return prediction

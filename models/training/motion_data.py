@@ -21,8 +21,9 @@ from splits import HELD_OUT_PREFIXES, SINGLE_SPEAKER, is_validation_clip
 from talkhead_models.basis import FaceBasis
 from talkhead_models.motion import APPEARANCE_SIZE, GEOMETRY_SIZE
 from talkhead_models.motion import EXPRESSION_SIZE as K
+from talkhead_models.speech import FEATURE_SIZE
+from talkhead_models.speech_kinds import silent_features
 
-FEATURE_SIZE = 20
 MIN_SYNC = 0.3
 """Clips whose mouth follows the speech less than this are used without it."""
 
@@ -37,6 +38,12 @@ ALIGNED_SHARE = 0.85
 SPLICE_CANDIDATES = 10
 """Places among which the one that joins best is taken."""
 
+LONG_WINDOW = 100
+"""Frames from which a window is filled with further clips."""
+
+FOLLOW_ON = 0.9
+"""Chance of a further clip behind each."""
+
 RISE_FRAMES = 8
 """Frames a face takes from the portrait's expression to the speaker's own rest."""
 
@@ -49,7 +56,8 @@ APPEARANCE = slice(GEOMETRY_SIZE, GEOMETRY_SIZE + APPEARANCE_SIZE)
 
 @dataclass(frozen=True)
 class Clip:
-    """One clip: motion (T, D) at 25/s, speech features (2 T, F) at 50/s or None, style (9,)."""
+    """One clip: motion (T, D) at 25/s, speech features (2 T, F) at 50/s or None, style (9,); F is 20,
+    or 56 where the other kinds of features are there too."""
 
     name: str
     person: str
@@ -114,13 +122,22 @@ def read_rows(data: Path) -> dict[str, dict[str, str]]:
         return {Path(row["file"]).stem: row for row in csv.DictReader(file)}
 
 
-def load_features(path: Path, num_frames: int) -> np.ndarray | None:
+def load_features(path: Path, num_frames: int, wide: Path | None = None) -> np.ndarray | None:
     """Features of a clip, cut or padded with its last vector to two a frame; None where there are
-    none."""
+    none.
+
+    Args:
+        path: the visemes' file.
+        num_frames: T.
+        wide: file of the other kinds, whose columns are put behind; None for visemes alone.
+    """
     if not path.exists():
         return None
     with np.load(path) as stored:
-        features = np.asarray(stored[stored.files[0]], np.float32)
+        features = np.asarray(stored["features"], np.float32)
+    if wide is not None:
+        with np.load(wide) as stored:
+            features = np.concatenate([features, np.asarray(stored["wide"], np.float32)], axis=1)
     if abs(len(features) - 2 * num_frames) > 25 or not len(features):
         return None
     index = np.minimum(np.arange(2 * num_frames), len(features) - 1)
@@ -171,12 +188,14 @@ def with_appearance(motion: np.ndarray, path: Path, ok: np.ndarray) -> np.ndarra
 
 
 def usable_features(
-    row: dict[str, str], path: Path, motion: np.ndarray, basis: FaceBasis
+    row: dict[str, str], work: Path, motion: np.ndarray, basis: FaceBasis, *, wide: bool
 ) -> np.ndarray | None:
     """A clip's features where its sound belongs to its mouth."""
     if row["speech"] != "yes":
         return None
-    features = load_features(path, len(motion))
+    name = f"{Path(row['file']).stem}.npz"
+    other = work / "features_wide" / name if wide else None
+    features = load_features(work / "features" / name, len(motion), other)
     if features is None or not follows_sound(motion, features, basis):
         return None
     return features
@@ -189,8 +208,10 @@ def load_clips(
     *,
     validation: bool = False,
     tiers: tuple[str, ...] = ("permissive",),
+    wide: bool = False,
 ) -> list[Clip]:
-    """Clips of the training part, or of the validation part, of some tiers."""
+    """Clips of the training part, or of the validation part, of some tiers; `wide` with all kinds of
+    speech features."""
     clips = []
     for name, row in read_rows(data).items():
         path = work / "motion" / f"{name}.npz"
@@ -206,7 +227,7 @@ def load_clips(
             continue
         motion[:, :K] = np.clip(motion[:, :K], -5, 5)
         motion = with_appearance(motion, work / "appearance" / f"{name}.npz", ok)
-        features = usable_features(row, work / "features" / f"{name}.npz", motion, basis)
+        features = usable_features(row, work, motion, basis, wide=wide)
         aligned = align_features(features, work / "aligned" / f"{name}.npz")
         rests = [
             bool(basis.lip_gap(part[:, :K]).max() < 0.02) for part in (motion[:2], motion[-2:])
@@ -247,6 +268,8 @@ class WindowSampler:
         self.single_share = single_share if self.others else 1.0
         if not self.single:
             self.single, self.single_share = self.others, 0.0
+        sizes = [clip.features.shape[1] for clip in clips if clip.features is not None]
+        self.feature_size = max(sizes, default=FEATURE_SIZE)
 
     def pick(self, single: bool) -> Clip:
         pool = self.single if single else self.others
@@ -271,8 +294,7 @@ class WindowSampler:
         if start < 0 and rng.random() < 0.5:
             # In use a clip starts from the portrait at rest, which is zero, not from this person's rest.
             motion[:, :K] *= np.clip(1 + places / RISE_FRAMES, 0, 1)[:, None].astype(np.float32)
-        features = np.zeros((2 * num_frames, FEATURE_SIZE), np.float32)
-        features[:, 0] = 1
+        features = silent_features(2 * num_frames, self.feature_size)
         known = clip.features
         if clip.aligned is not None and rng.random() < ALIGNED_SHARE:
             known = clip.aligned
@@ -281,6 +303,30 @@ class WindowSampler:
             inside = (positions >= 0) & (positions <= len(known) - 1)
             features[inside] = interpolate(known, positions[inside])
         return motion, features, spoken
+
+    def follow_on(self, motion: np.ndarray, features: np.ndarray) -> None:
+        """Fill a long window behind the end of its clip with further clips of the single speaker, in
+        place: his clips last three seconds, and a window of silence teaches nothing."""
+        speaking = np.flatnonzero(features[:, 0] < 0.5)
+        at = (int(speaking[-1]) // 2 if len(speaking) else 0) + 8
+        while at < len(motion) - 16 and self.rng.random() < FOLLOW_ON:
+            clip = self.pick(True)
+            known = clip.features
+            if clip.aligned is not None and self.rng.random() < ALIGNED_SHARE:
+                known = clip.aligned
+            if known is None:
+                return
+            count = min(len(motion) - at, clip.num_frames)
+            fade = np.clip(1 - np.arange(count) / 6, 0, 1)[:, None].astype(np.float32)
+            for part in (slice(0, K), APPEARANCE):
+                jump = motion[at - 1, part] - clip.motion[0, part]
+                motion[at : at + count, part] = clip.motion[:count, part] + fade * jump
+                motion[at + count :, part] = motion[at + count - 1, part]
+            features[2 * at : 2 * (at + count)] = known[: 2 * count]
+            features[2 * (at + count) :] = silent_features(
+                len(features) - 2 * (at + count), features.shape[1]
+            )
+            at += count
 
     def splice(self, motion: np.ndarray, features: np.ndarray) -> None:
         """Continue a window with another piece of the single speaker's speech, in place.
@@ -326,6 +372,8 @@ class WindowSampler:
         motion, features, spoken = self.cut(clip, num_frames, before)
         style = clip.style.copy()
         if spoken and clip.person == SINGLE_SPEAKER:
+            if num_frames > LONG_WINDOW:
+                self.follow_on(motion, features)
             for _ in range(int(rng.choice((0, 1, 2), p=(0.4, 0.35, 0.25)))):
                 self.splice(motion, features)
         if self.others and rng.random() < (0.75 if clip.person == SINGLE_SPEAKER else 0.15):
