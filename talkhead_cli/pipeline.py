@@ -20,8 +20,8 @@ from talkhead_models.bundle import bundle_path, read_checked
 from talkhead_models.detail import Detail, load_detail
 from talkhead_models.generator import GenerateOptions, MotionGenerator
 from talkhead_models.generator_bundle import load_motion_generator
-from talkhead_models.live import SpeechStream, stream_motion
 from talkhead_models.lip_audio import LIP_AUDIO, LipAudioEncoder, load_lip_audio
+from talkhead_models.live import SpeechStream, stream_motion
 from talkhead_models.motion import MOTION_FPS, FaceMotion
 from talkhead_models.refiner import Refiner, load_refiner
 from talkhead_models.renderer import FaceRenderer
@@ -79,6 +79,11 @@ def length_of(source: MotionSource, fps: Fraction) -> int:
     if not isinstance(source, SpeechStream) or source.duration_seconds is None:
         raise ValueError("num_frames can only be left out for a stream of speech that tells them")
     return count_frames(source.duration_seconds, fps)
+
+
+def elapsed_in(source: MotionSource) -> float:
+    """Seconds that went into getting speech, not motion."""
+    return source.elapsed_seconds if isinstance(source, SpeechStream) else 0.0
 
 
 def scale_motion(motion: FaceMotion, settings: RenderSettings) -> FaceMotion:
@@ -235,9 +240,10 @@ class TalkingHeadPipeline:
         total = num_frames
         motions = self.motion(source, num_frames)
         while total is None or done < total:
-            started = time.perf_counter()
+            started, listened = time.perf_counter(), elapsed_in(source)
             motion = next(motions, None)
-            self.timings["generator"] += time.perf_counter() - started
+            listened = elapsed_in(source) - listened
+            self.timings["generator"] += time.perf_counter() - started - listened
             if isinstance(source, SpeechStream) and source.duration_seconds is not None:
                 total = length_of(source, Fraction(self.settings.fps))
             if motion is None:
