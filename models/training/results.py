@@ -9,13 +9,15 @@ that one experiment can be run again. The page can be rebuilt from the raw numbe
 from __future__ import annotations
 
 import datetime
+import fcntl
 import json
 import math
 import os
 import re
 import statistics
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -90,6 +92,8 @@ COLUMNS = {
     "blinks_min_ratio": Column("blinks last / first minute", "one", 2),
     "rest_change": Column("rest of the mouth, change", "", 4),
     "offset_last": Column("mean face, last minute from first", "lower", 4),
+    "to_teacher": Column("lip distance to the teacher", "lower", 4),
+    **{f"fmd_minute_{n}": Column(f"FMD, minute {n}", "lower", 1) for n in range(1, 11)},
 }
 """The measures of motion_metrics.py; a key that is not here heads its column itself."""
 
@@ -232,6 +236,17 @@ def read_tables(folder: Path) -> dict[str, Table]:
     return {name: from_plain(plain) for name, plain in stored.items()}
 
 
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Keep other processes that write tables out of a folder, for tables are made side by side."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def write_table(table: Table, folder: Path) -> str:
     """Store a table's numbers and put its section into the page; returns the section.
 
@@ -239,14 +254,15 @@ def write_table(table: Table, folder: Path) -> str:
         table: replaces the stored one of its name.
         folder: where RESULTS.md and results.json lie, which are made where they are missing.
     """
-    tables = read_tables(folder) | {table.name: table}
-    plain = {name: to_plain(item) for name, item in tables.items()}
     section = to_markdown(table)
     page = folder / PAGE
-    text = page.read_text(encoding="utf-8") if page.exists() else HEAD
-    text = replace_section(text, table.name, section)
-    write_atomically(folder / NUMBERS, json.dumps(plain, indent=1, ensure_ascii=False) + "\n")
-    write_atomically(page, text)
+    with alone_in(folder):
+        tables = read_tables(folder) | {table.name: table}
+        plain = {name: to_plain(item) for name, item in tables.items()}
+        text = page.read_text(encoding="utf-8") if page.exists() else HEAD
+        text = replace_section(text, table.name, section)
+        write_atomically(folder / NUMBERS, json.dumps(plain, indent=1, ensure_ascii=False) + "\n")
+        write_atomically(page, text)
     return section
 
 

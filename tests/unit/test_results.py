@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -128,6 +129,24 @@ def test_names_must_be_plain(name: str) -> None:
 def test_a_row_without_numbers_is_refused() -> None:
     with pytest.raises(ValueError, match="every row"):
         make_table(rows={"a": []})
+
+
+def test_tables_written_side_by_side_are_all_kept(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path; import results\n"
+        "for index in range(10):\n"
+        "    table = results.Table(f'{sys.argv[3]}-{index}', 'T', 'E', {'a': [{'corr': 1.0}]},"
+        " ['corr'], [0], 'permissive', 'c')\n"
+        "    results.write_table(table, Path(sys.argv[2]))\n"
+    )
+    folder = Path(results.__file__).parent
+    running = [
+        subprocess.Popen([sys.executable, "-c", code, str(folder), str(tmp_path), name])
+        for name in ("one", "two", "three")
+    ]
+    assert [process.wait() for process in running] == [0, 0, 0]
+    assert len(results.read_tables(tmp_path)) == 30
+    assert (tmp_path / "RESULTS.md").read_text().count("<!-- end of table") == 30
 
 
 def test_a_page_broken_by_hand_is_not_made_worse(tmp_path: Path) -> None:
