@@ -5,7 +5,8 @@ A generator trained on little speech leaves some closures a fraction open, which
 once. The inner-lip gaps
 are linear in the expression, so the smallest natural change that closes them is linear too: a
 matrix, applied with a weight that follows the viseme posteriors continuously in time. Where the
-lips are closed already nothing changes.
+lips are closed already nothing changes. A lip guide (see `lip_guide`) draws the opening to what the
+speech says in the same way.
 """
 
 from __future__ import annotations
@@ -40,12 +41,28 @@ class Articulation:
             change of the gaps.
         open_gap: gap at the middle of the mouth that an open vowel reaches at least, outer-eye
             distances.
+        resting: how far lips are closed in silence; people rest with lips a little apart.
     """
 
     gaps: Array
     rest: Array
     moves: Array
     open_gap: float = 0.0
+    resting: float = 1.0
+
+    def drawn_to(self, expression: Array, opening: Array, weight: float) -> Array:
+        """Expression (T, K) with the gap at the middle of the mouth drawn to `opening` (T,) by a
+        weight in [0, 1]."""
+        middle = self.gaps.shape[1] // 2
+        change = weight * (opening - self.rest[middle] - expression @ self.gaps[:, middle])
+        return self._open_by(expression, change)
+
+    def _open_by(self, expression: Array, change: Array) -> Array:
+        """Expression with the gaps changed by (T,) at the middle, less towards the corners."""
+        count = self.gaps.shape[1]
+        profile = np.sin(np.pi * (np.arange(count) + 1) / (count + 1))
+        moved = (change[:, None] * profile).astype(np.float32) @ self.moves
+        return np.asarray(expression + moved, np.float32)
 
     def __call__(self, expression: Array, features: Array, strength: float = 1.0) -> Array:
         """Constrain some frames.
@@ -64,10 +81,9 @@ class Articulation:
         gap = self.rest + expression @ self.gaps  # (T, G)
         # Opening first: a closure next to a vowel wins.
         missing = np.maximum(0.0, self.open_gap - gap[:, middle]) * opening * strength
-        profile = np.sin(np.pi * (np.arange(gap.shape[1]) + 1) / (gap.shape[1] + 1))
-        expression = expression + (missing[:, None] * profile).astype(np.float32) @ self.moves
+        expression = self._open_by(expression, missing)
         gap = self.rest + expression @ self.gaps
-        weight = np.maximum(closing, resting)[:, None] * strength
+        weight = np.maximum(closing, self.resting * resting)[:, None] * strength
         change = -np.maximum(0.0, gap - CLOSED_GAP) * weight
         return np.asarray(expression + change.astype(np.float32) @ self.moves, np.float32)
 

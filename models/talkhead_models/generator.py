@@ -21,6 +21,7 @@ from talkhead_models.autoencoder import (
     Autoencoder,
 )
 from talkhead_models.denoiser import Conditions, ContextCache, Denoiser
+from talkhead_models.lip_guide import AHEAD, PAST, LipGuide
 from talkhead_models.liveliness import EventConfig, events, smooth_pose, start_events
 from talkhead_models.motion import EXPRESSION_SIZE, GEOMETRY_SIZE, FaceMotion
 from talkhead_models.sampling import chunk_noise, sample, student_predict, teacher_predict
@@ -79,12 +80,14 @@ class GeneratorParts:
         events: rates and shapes of blinks and gaze shifts.
         style: (style_size,) float32, the style it speaks in by default.
         distilled: a student (one look a step, guidance as an input) or a teacher (two looks).
+        guide: says how far the mouth opens; None leaves it to the network.
     """
 
     articulation: Articulation
     events: EventConfig
     style: FloatArray
     distilled: bool = True
+    guide: LipGuide | None = None
 
 
 @contextmanager
@@ -117,6 +120,10 @@ class MotionGenerator:
             > denoiser.config.context_steps + denoiser.config.chunk_steps
         ):
             raise ValueError("the decoder needs more context than the state holds")
+        if parts.guide is not None:
+            if denoiser.config.speech_ahead < AHEAD:
+                raise ValueError("the lip guide looks further ahead than the denoiser")
+            parts.guide.eval().requires_grad_(False).to(torch.device(device))
         self.device = torch.device(device)
         self.autoencoder = autoencoder.eval().requires_grad_(False).to(self.device)
         self.denoiser = denoiser.eval().requires_grad_(False).to(self.device)
@@ -158,7 +165,7 @@ class MotionGenerator:
             seed=seed,
             chunk_index=0,
             latents=held[0].cpu().numpy(),
-            speech=silence(max(past_length(config), MARGIN), config.feature_size),
+            speech=silence(max(past_length(config), MARGIN, PAST), config.feature_size),
             reference=reference,
             style=np.asarray(self.parts.style if style is None else style, np.float32),
             pose=np.stack([frame[POSE], frame[POSE]]),
@@ -313,7 +320,8 @@ class MotionGenerator:
         if options.articulation > 0:
             first = len(state.speech) - MARGIN
             around = joined[first : first + FEATURES_PER_FRAME * motion.num_frames + 2 * MARGIN]
-            expression = self.parts.articulation(motion.expression, around, options.articulation)
+            expression = self._guided(motion.expression, joined, state, options.articulation)
+            expression = self.parts.articulation(expression, around, options.articulation)
             motion = replace(motion, expression=expression)
         first_frame = state.chunk_index * self.frames_per_chunk
         lids, gaze, happened = events(
@@ -322,6 +330,21 @@ class MotionGenerator:
         if options.drawn_events:
             motion = replace(motion, lids=lids, gaze=gaze)
         return motion, replace(state, pose=stages, events=happened)
+
+    def _guided(
+        self, expression: FloatArray, joined: FloatArray, state: StreamState, strength: float
+    ) -> FloatArray:
+        """Expression (T, K) with the mouth as open as the lip guide says; see `finish`."""
+        guide = self.parts.guide
+        if guide is None:
+            return expression
+        first = len(state.speech) - PAST
+        with one_thread():
+            opening = guide.opening(
+                joined[first : first + PAST + FEATURES_PER_FRAME * len(expression) + AHEAD]
+            )
+        weight = guide.config.strength * strength
+        return self.parts.articulation.drawn_to(expression, opening, weight)
 
     def generate(
         self,

@@ -21,6 +21,7 @@ from talkhead_models.autoencoder import (
 from talkhead_models.bundle import Bundle, BundleError, load_bundle
 from talkhead_models.denoiser import Denoiser, DenoiserConfig
 from talkhead_models.generator import GeneratorParts, MotionGenerator
+from talkhead_models.lip_guide import LipGuide, LipGuideConfig
 from talkhead_models.liveliness import EventConfig
 
 
@@ -38,6 +39,9 @@ def bundle_contents(generator: MotionGenerator) -> tuple[dict[str, Tensor], dict
     else:
         networks["autoencoder"] = autoencoder
         configs["autoencoder"] = asdict(autoencoder.config)
+    if generator.parts.guide is not None:
+        networks["guide"] = generator.parts.guide
+        configs["guide"] = asdict(generator.parts.guide.config)
     for prefix, network in networks.items():
         exact = {name for name, _ in network.named_buffers()}
         for name, tensor in network.state_dict().items():
@@ -50,6 +54,7 @@ def bundle_contents(generator: MotionGenerator) -> tuple[dict[str, Tensor], dict
         "events": asdict(generator.parts.events),
         "style": [float(number) for number in generator.parts.style],
         "open_gap": articulation.open_gap,
+        "resting": articulation.resting,
         "distilled": generator.parts.distilled,
     }
     return tensors, config
@@ -71,6 +76,15 @@ def load_part(bundle: Bundle, name: str) -> MotionAutoencoder:
     return autoencoder
 
 
+def load_guide(bundle: Bundle) -> LipGuide | None:
+    """The lip guide of a bundle that has one."""
+    if "guide" not in bundle.config:
+        return None
+    guide = LipGuide(LipGuideConfig(**bundle.config["guide"]))
+    guide.load_state_dict(part_of(bundle.tensors, "guide"))
+    return guide
+
+
 def generator_from_bundle(bundle: Bundle, device: str = "cpu") -> MotionGenerator:
     """A generator from a loaded bundle.
 
@@ -86,12 +100,15 @@ def generator_from_bundle(bundle: Bundle, device: str = "cpu") -> MotionGenerato
         denoiser = Denoiser(DenoiserConfig(**config["denoiser"]))
         denoiser.load_state_dict(part_of(bundle.tensors, "denoiser"))
         maps = {name: t.numpy() for name, t in part_of(bundle.tensors, "articulation").items()}
-        articulation = Articulation(**maps, open_gap=config["open_gap"])
+        articulation = Articulation(
+            **maps, open_gap=config["open_gap"], resting=config.get("resting", 1.0)
+        )
         parts = GeneratorParts(
             articulation,
             EventConfig(**config["events"]),
             np.array(config["style"], np.float32),
             config["distilled"],
+            load_guide(bundle),
         )
         return MotionGenerator(autoencoder, denoiser, parts, device)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:

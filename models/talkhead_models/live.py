@@ -22,10 +22,12 @@ class SpeechStream:
     Attributes:
         blocks: (n, F) float32 at 50/s, of any lengths, in order.
         duration_seconds: of the sound; None until it has ended, which must be before the last block is given.
+        elapsed_seconds: spent in `blocks` so far, waiting for sound included.
     """
 
     blocks: Iterable[FloatArray]
     duration_seconds: float | None = None
+    elapsed_seconds: float = 0.0
 
 
 def stream_motion(

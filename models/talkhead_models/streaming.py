@@ -185,7 +185,7 @@ def speech_windows(features: Tensor, config: DenoiserConfig) -> Tensor:
 def cache_to_array(cache: ContextCache) -> FloatArray:
     """A cache of batch 1 as (2, layers, heads, tokens, d) float32."""
     stacked = torch.stack([torch.cat(cache.keys), torch.cat(cache.values)])
-    return np.asarray(stacked.float().cpu().numpy(), np.float32)
+    return np.asarray(stacked.detach().float().cpu().numpy(), np.float32)
 
 
 def array_to_cache(array: FloatArray, device: torch.device) -> ContextCache:

@@ -15,6 +15,7 @@ from talkhead_models.bundle import BundleError, load_bundle, save_bundle
 from talkhead_models.denoiser import Conditions, Denoiser, DenoiserConfig
 from talkhead_models.generator import GenerateOptions, GeneratorParts, MotionGenerator
 from talkhead_models.generator_bundle import bundle_contents, generator_from_bundle
+from talkhead_models.lip_guide import LipGuide, LipGuideConfig
 from talkhead_models.liveliness import EventConfig
 from talkhead_models.motion import (
     APPEARANCE_SIZE,
@@ -303,3 +304,56 @@ def test_joint_autoencoder_keeps_its_parts_apart() -> None:
             MotionAutoencoder(AUTOENCODER),
             MotionAutoencoder(dataclasses.replace(appearance, frames_per_step=2)),
         )
+
+
+def guided_generator() -> MotionGenerator:
+    """One with a lip guide, whose look-ahead is the denoiser's."""
+    plain = make_generator()
+    torch.manual_seed(1)
+    guide = LipGuide(LipGuideConfig(width=4, hidden=8, strength=1.0, amplitude=0.1))
+    parts = dataclasses.replace(plain.parts, guide=guide)
+    return MotionGenerator(plain.autoencoder, plain.denoiser, parts)
+
+
+def test_a_guide_moves_the_lips_and_nothing_else(tmp_path: Path) -> None:
+    plain, guided = make_generator(), guided_generator()
+    features = make_features(150)
+    ours, theirs = collect(guided, features), collect(plain, features)
+    assert not np.allclose(ours[:, :EXPRESSION_SIZE], theirs[:, :EXPRESSION_SIZE])
+    assert np.array_equal(ours[:, EXPRESSION_SIZE:], theirs[:, EXPRESSION_SIZE:])
+    free = {"articulation": 0.0}
+    assert np.array_equal(collect(guided, features, **free), collect(plain, features, **free))
+    tensors, config = bundle_contents(guided)
+    save_bundle(tmp_path / "guided.safetensors", tensors, config, {})
+    restored = generator_from_bundle(load_bundle(tmp_path / "guided.safetensors"))
+    assert restored.parts.guide is not None
+    assert np.abs(collect(restored, features) - ours).max() < 0.1
+
+
+@pytest.mark.parametrize("context_steps", [0, 8, 16])
+def test_a_streaming_network_keeps_its_cache_in_the_state(context_steps: int) -> None:
+    config = dataclasses.replace(DENOISER, block_causal=True, context_steps=context_steps)
+    generator = make_generator(config)
+    features = make_features(64 * 3)
+    together = collect(generator, features)
+    state = generator.start(3)
+    assert state.sink.shape == (2, 2, 2, 1 + config.reference_steps, 12)
+    parts = []
+    for index in range(3):
+        state = StreamState.from_bytes(state.to_bytes())
+        motion, state = generator.step(state, chunk_features(features, index, config))
+        parts.append(motion.to_array())
+        assert state.remembered.size == 2 * 2 * 2 * context_steps * 12  # bounded
+    assert np.array_equal(np.concatenate(parts), together)
+    # Without the kept keys and values everything is computed anew, to the same end.
+    forgetful = make_generator(config)
+    forgetful.__class__ = Forgetful
+    np.testing.assert_allclose(collect(forgetful, features), together, atol=1e-4)
+
+
+class Forgetful(MotionGenerator):
+    """Computes the whole context for every chunk."""
+
+    @property
+    def keeps_cache(self) -> bool:
+        return False
