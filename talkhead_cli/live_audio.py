@@ -114,6 +114,11 @@ class LiveSound:
             os.close(descriptor)
         self._errors.close()
 
+    @property
+    def is_piped(self) -> bool:
+        """Whether the sound comes through a pipe, so that nobody else can read it."""
+        return isinstance(self._source, int)
+
     def header(self) -> AudioStream:
         """What the sound is; waits for the first of it.
 

@@ -6,8 +6,7 @@ import shutil
 import sys
 from collections.abc import Iterable
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
-from functools import lru_cache
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,54 +15,39 @@ from talkhead_cli.console import Event, OnEvent
 from talkhead_cli.devices import model_errors
 from talkhead_cli.errors import AudioError, InputError, UsageError
 from talkhead_cli.paths import check_free, check_input, check_output, private_folder
-from talkhead_cli.result import Inputs, RenderResult, count_frames, drive_event, face_event
+from talkhead_cli.result import (
+    Inputs,
+    OutputOptions,
+    Performance,
+    RenderResult,
+    Scene,
+    count_frames,
+    drive_event,
+    face_event,
+)
 from talkhead_cli.settings import RenderSettings
 from talkhead_cli.sidecar import sidecar_path, versions, write_sidecar
+from talkhead_cli.speech_encoder import SPEECH_BUNDLE, speech_encoder, speech_hash
 from talkhead_cli.timing import Clock, Ticker
 
 if TYPE_CHECKING:
-    from talkhead_cli.drive import DrivingClip
+    import numpy as np
+    from numpy.typing import NDArray
+
     from talkhead_cli.face import Portrait
+    from talkhead_cli.media import VideoWriter
     from talkhead_cli.pipeline import MotionSource, TalkingHeadPipeline
+    from talkhead_cli.sound import PipedSound
+    from talkhead_models.lip_audio import LipAudioEncoder
     from talkhead_models.speech import SpeechEncoder
+
+__all__ = ["OutputOptions", "RenderRun", "render_file", "speech_encoder"]
 
 STANDARD = "-"
 """In place of a path: standard input or output."""
 
-SPEECH_BUNDLE = "speech"
-
 DRIVE_MARGIN = 0.2
 """Seconds of a driving clip that are read beyond the sound's end, for the last frames to lie in between."""
-
-
-@dataclass(frozen=True)
-class Performance:
-    """What moves the portrait, and for how long.
-
-    Attributes:
-        audio: file whose sound goes with the pictures; None makes a silent video.
-        duration_seconds: of that sound; of the driving clip where there is none.
-        clip: what drives the motion; None generates it from the sound.
-    """
-
-    audio: Path | None
-    duration_seconds: float
-    clip: DrivingClip | None
-
-
-@dataclass(frozen=True)
-class OutputOptions:
-    """What happens around a render.
-
-    Attributes:
-        overwrite: an existing output may be replaced.
-        sidecar: write OUT.json beside the video.
-        dry_run: stop when everything is checked, before anything is written.
-    """
-
-    overwrite: bool = False
-    sidecar: bool = True
-    dry_run: bool = False
 
 
 def ignore_event(event: Event) -> None:
@@ -88,7 +72,7 @@ def render_file(  # noqa: PLR0913 - drive goes by name, and each is a thing of i
         portrait: a picture.
         audio: any file ffmpeg decodes, or "-" for standard input; None takes the sound of `drive`.
         output: an MP4 file, or "-" for fragmented MP4 on standard output.
-        on_event: called with every event: start, face, audio, drive, warning, progress, done.
+        on_event: called with every event, see docs/events.md.
         options: what happens around the render.
         pipeline: a loaded pipeline made with the same settings, to be used again; it stays open.
         drive: a film of a face whose motion is used instead of generated motion.
@@ -96,14 +80,18 @@ def render_file(  # noqa: PLR0913 - drive goes by name, and each is a thing of i
     Raises:
         TalkheadError: one of its kinds, see `talkhead_cli.errors`; nothing is left behind.
     """
+    from talkhead_cli.live import LiveRun, is_live
+
     inputs = Inputs(Path(portrait), audio, None if drive is None else Path(drive))
-    return RenderRun(settings, on_event, options or OutputOptions()).render(
-        inputs, output, pipeline
-    )
+    options = options or OutputOptions()
+    kind = LiveRun if is_live(options, inputs, output) else RenderRun
+    return kind(settings, on_event, options).render(inputs, output, pipeline)
 
 
 class RenderRun:
     """The steps of one render, in order."""
+
+    streams = False
 
     def __init__(self, settings: RenderSettings, on_event: OnEvent, options: OutputOptions) -> None:
         from talkhead_cli.devices import resolve_device
@@ -124,23 +112,33 @@ class RenderRun:
             "version": __version__,
             **inputs.to_event(),
             "output": str(output),
+            "stream": self.streams,
             "settings": self.settings.model_dump(mode="json"),
         }
         self.emit(start)
         with ExitStack() as stack:
-            audio = self._local_audio(inputs, stack)
-            seconds = None if audio is None else self._probe(audio, inputs.drive is None)
-            portrait = self._load_portrait(inputs.portrait)
-            if pipeline is None:
-                pipeline = self._load_pipeline(stack)
-            performance = self._perform(inputs.drive, audio, seconds)
-            if self.options.dry_run:
-                result = self._result(portrait, performance, None)
-            else:
-                with model_errors():
-                    result = self._animate(pipeline, portrait, performance, inputs, target)
+            result = self._make(inputs, target, pipeline, stack)
         self.emit(result.to_event())
         return result
+
+    def _make(
+        self,
+        inputs: Inputs,
+        target: Path | None,
+        pipeline: TalkingHeadPipeline | None,
+        stack: ExitStack,
+    ) -> RenderResult:
+        """All between the checks and the last event; `stack` holds what is to be let go of."""
+        audio = self._local_audio(inputs, stack)
+        seconds = None if audio is None else self._probe(audio, inputs.drive is None)
+        portrait = self._load_portrait(inputs.portrait)
+        if pipeline is None:
+            pipeline = self._load_pipeline(stack)
+        performance = self._perform(inputs.drive, audio, seconds)
+        if self.options.dry_run:
+            return self._result(portrait, performance, None)
+        with model_errors():
+            return self._animate(Scene(inputs, portrait, pipeline, target), performance)
 
     def _check_paths(self, inputs: Inputs, output: Path | str) -> Path | None:
         """The output's final path, None for standard output; all that can be told by looking at paths."""
@@ -173,8 +171,7 @@ class RenderRun:
             return self._sound_of(inputs.drive)
         if str(inputs.audio) != STANDARD:
             return Path(inputs.audio)
-        if sys.stdin is None or sys.stdin.isatty():
-            raise UsageError("AUDIO -: nothing is piped into standard input")
+        check_piped()
         path = stack.enter_context(private_folder()) / "speech"
         try:
             with path.open("wb") as file:
@@ -272,7 +269,7 @@ class RenderRun:
         self._warn(drive, [*clip.warnings, *([mismatch] if mismatch else [])])
         return Performance(audio, seconds, clip)
 
-    def _source(self, performance: Performance) -> MotionSource:
+    def _source(self, pipeline: TalkingHeadPipeline, performance: Performance) -> MotionSource:
         """What the pipeline makes motion from."""
         if performance.clip is not None:
             return [performance.clip.lasting(performance.duration_seconds)]
@@ -280,51 +277,68 @@ class RenderRun:
 
         assert performance.audio is not None
         with self.clock.stage("speech"):
-            encoder = speech_encoder(self.settings.device)
-            return extract_features(performance.audio, encoder, self.settings.max_seconds)
+            encoder, lips = self._encoders(pipeline)
+            limit = self.settings.max_seconds
+            return extract_features(performance.audio, encoder, limit, lips)
 
-    def _animate(
-        self,
-        pipeline: TalkingHeadPipeline,
-        portrait: Portrait,
-        performance: Performance,
-        inputs: Inputs,
-        target: Path | None,
-    ) -> RenderResult:
+    def _encoders(
+        self, pipeline: TalkingHeadPipeline
+    ) -> tuple[SpeechEncoder, LipAudioEncoder | None]:
+        """What hears the speech for a pipeline's generator."""
+        return speech_encoder(self.settings.device), pipeline.lip_audio
+
+    def _animate(self, scene: Scene, performance: Performance) -> RenderResult:
+        source = self._source(scene.pipeline, performance)
+        num_frames = count_frames(performance.duration_seconds, self.settings.fps)
+        before = dict(scene.pipeline.timings)
+        batches = scene.pipeline.render(scene.portrait, source, num_frames)
+        with ExitStack() as undo:
+            with self._writer(scene, performance.audio) as writer:
+                self._write(writer, batches, num_frames)
+                self.clock.count(scene.pipeline.timings, before)
+                result = self._finish(scene, performance, undo)
+            undo.pop_all()
+        return result
+
+    def _writer(
+        self, scene: Scene, sound: Path | PipedSound | None, live: bool = False
+    ) -> VideoWriter:
+        """What encodes the frames."""
         from talkhead_cli.media import VideoWriter
 
-        chosen = self.settings
-        source = self._source(performance)
-        height, width = portrait.image.shape[:2]
-        num_frames = count_frames(performance.duration_seconds, chosen.fps)
-        before = dict(pipeline.timings)
+        height, width = scene.portrait.image.shape[:2]
+        return VideoWriter(
+            scene.target or STANDARD,
+            width,
+            height,
+            self.settings.fps,
+            crf=self.settings.crf,
+            codec=self.settings.video_codec,
+            audio=sound,
+            overwrite=self.options.overwrite,
+            live=live,
+        )
+
+    def _write(
+        self, writer: VideoWriter, batches: Iterable[NDArray[np.uint8]], num_frames: int | None
+    ) -> None:
+        """Encode all frames; their number is told in the events where it is known."""
         ticker = Ticker(self.emit, num_frames)
-        with ExitStack() as undo:
-            with VideoWriter(
-                target or STANDARD,
-                width,
-                height,
-                chosen.fps,
-                crf=chosen.crf,
-                codec=chosen.video_codec,
-                audio=performance.audio,
-                overwrite=self.options.overwrite,
-            ) as writer:
-                for frames in pipeline.render(portrait, source, num_frames):
-                    with self.clock.stage("encode"):
-                        writer.write(frames)
-                    ticker.advance(len(frames))
-                with self.clock.stage("encode"):
-                    writer.finish()
-                self.clock.count(pipeline.timings, before)
-                result = self._result(portrait, performance, target)
-                if result.sidecar is not None:
-                    # Before the video, so that a video in place is a row that is done.
-                    check_free(result.sidecar, self.options.overwrite)
-                    record = self._record(inputs, performance, result, pipeline)
-                    write_sidecar(result.sidecar, record)
-                    undo.callback(result.sidecar.unlink, missing_ok=True)
-            undo.pop_all()
+        for frames in batches:
+            with self.clock.stage("encode"):
+                writer.write(frames)
+            ticker.advance(len(frames))
+        with self.clock.stage("encode"):
+            writer.finish()
+        ticker.finish()
+
+    def _finish(self, scene: Scene, performance: Performance, undo: ExitStack) -> RenderResult:
+        """The result; its sidecar is in place before the video, so that a video in place is a row that is done."""
+        result = self._result(scene.portrait, performance, scene.target)
+        if result.sidecar is not None:
+            check_free(result.sidecar, self.options.overwrite)
+            write_sidecar(result.sidecar, self._record(scene, performance, result))
+            undo.callback(result.sidecar.unlink, missing_ok=True)
         return result
 
     def _result(
@@ -345,11 +359,7 @@ class RenderRun:
         )
 
     def _record(
-        self,
-        inputs: Inputs,
-        performance: Performance,
-        result: RenderResult,
-        pipeline: TalkingHeadPipeline,
+        self, scene: Scene, performance: Performance, result: RenderResult
     ) -> dict[str, Any]:
         """What the sidecar says."""
         made = result.to_event()
@@ -359,30 +369,21 @@ class RenderRun:
         heard = {SPEECH_BUNDLE: speech_hash()} if clip is None else clip.bundles
         return {
             "talkhead": __version__,
-            **inputs.to_event(),
+            **scene.inputs.to_event(),
             **made,
             "seed": self.settings.seed,
             "device": self.settings.device,
             "settings": self.settings.model_dump(mode="json"),
-            "bundles": {**pipeline.hashes, **heard},
+            "bundles": {**scene.pipeline.hashes, **heard},
             "versions": versions(),
         }
 
 
-@lru_cache(maxsize=2)
-def speech_encoder(device: str) -> SpeechEncoder:
-    """The speech encoder on a device, loaded once a process.
+def check_piped() -> None:
+    """Insist that standard input is not a terminal.
 
     Raises:
-        BundleError: its bundle is missing or damaged.
+        UsageError: it is, or it is closed.
     """
-    from talkhead_models.speech import load_speech_encoder
-
-    return load_speech_encoder(SPEECH_BUNDLE, device)
-
-
-def speech_hash() -> str:
-    """sha256 of the speech encoder's bundle."""
-    from talkhead_models.bundle import load_bundle
-
-    return load_bundle(SPEECH_BUNDLE).sha256
+    if sys.stdin is None or sys.stdin.isatty():
+        raise UsageError("AUDIO -: nothing is piped into standard input")

@@ -13,6 +13,7 @@ from talkhead_cli.settings import show_fps
 if TYPE_CHECKING:
     from talkhead_cli.drive import DrivingClip
     from talkhead_cli.face import Portrait
+    from talkhead_cli.pipeline import TalkingHeadPipeline
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,55 @@ class Inputs:
         if self.drive is None:
             del values["drive"]
         return values
+
+
+@dataclass(frozen=True)
+class Performance:
+    """What moves the portrait, and for how long.
+
+    Attributes:
+        audio: file whose sound goes with the pictures; None makes a silent video.
+        duration_seconds: of that sound; of the driving clip where there is none.
+        clip: what drives the motion; None generates it from the sound.
+    """
+
+    audio: Path | None
+    duration_seconds: float
+    clip: DrivingClip | None
+
+
+@dataclass(frozen=True)
+class OutputOptions:
+    """What happens around a render.
+
+    Attributes:
+        overwrite: an existing output may be replaced.
+        sidecar: write OUT.json beside the video.
+        dry_run: stop when everything is checked, before anything is written.
+        stream: begin before the sound has ended; None does so where it comes and the video goes through a pipe.
+    """
+
+    overwrite: bool = False
+    sidecar: bool = True
+    dry_run: bool = False
+    stream: bool | None = None
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What a render brings together.
+
+    Attributes:
+        inputs: files as they were given.
+        portrait: what was found in the picture.
+        pipeline: the networks.
+        target: the output's final path; None for standard output.
+    """
+
+    inputs: Inputs
+    portrait: Portrait
+    pipeline: TalkingHeadPipeline
+    target: Path | None
 
 
 @dataclass(frozen=True)

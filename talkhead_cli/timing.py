@@ -41,9 +41,9 @@ class Clock:
 
 
 class Ticker:
-    """Sends progress events, a few a second."""
+    """Sends progress events, a few a second; `num_frames` is None where they are not known beforehand."""
 
-    def __init__(self, emit: OnEvent, num_frames: int) -> None:
+    def __init__(self, emit: OnEvent, num_frames: int | None) -> None:
         self.emit = emit
         self.num_frames = num_frames
         self.done = 0
@@ -53,15 +53,24 @@ class Ticker:
         """Count frames that are done."""
         self.done += count
         now = time.perf_counter()
-        if now - self.last < PROGRESS_SECONDS and self.done < self.num_frames:
-            return
-        self.last = now
-        rate = self.done / max(now - self.start, 1e-9)
+        if now - self.last >= PROGRESS_SECONDS or self.done == self.num_frames:
+            self.last = now
+            self._send()
+
+    def finish(self) -> None:
+        """Tell the number of frames, now that it is known, where it was not."""
+        if self.num_frames is None:
+            self.num_frames = self.done
+            self._send()
+
+    def _send(self) -> None:
+        rate = self.done / max(time.perf_counter() - self.start, 1e-9)
+        left = None if self.num_frames is None else round((self.num_frames - self.done) / rate, 1)
         event = {
             "event": "progress",
             "frames": self.done,
             "num_frames": self.num_frames,
             "frames_per_second": round(rate, 2),
-            "seconds_left": round((self.num_frames - self.done) / rate, 1),
+            "seconds_left": left,
         }
         self.emit(event)

@@ -113,6 +113,13 @@ def render(
     video_codec: Annotated[
         str | None, typer.Option(help="h264, hevc or av1.", rich_help_panel=PICTURE)
     ] = None,
+    stream: Annotated[
+        bool | None,
+        typer.Option(
+            "--stream/--no-stream",
+            help="Begin before the speech has ended. The default where it comes and the video goes through a pipe.",
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything, render nothing.")
     ] = False,
@@ -134,7 +141,7 @@ def render(
     keys = RenderSettings.model_fields.keys() - {"preset"}
     chosen = {key: given[key] for key in keys & given.keys()}
     settings = resolve_settings(preset, chosen, driven=drive is not None)
-    options = OutputOptions(overwrite, not no_sidecar, dry_run)
+    options = OutputOptions(overwrite, not no_sidecar, dry_run, stream)
     with reporter:
         result = render_file(settings, portrait, audio, output, reporter, options, drive=drive)
     reporter.finish_render(result)

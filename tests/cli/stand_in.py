@@ -16,7 +16,9 @@ from typing import Any
 import numpy as np
 
 from talkhead_cli.face import Portrait
+from talkhead_cli.result import count_frames
 from talkhead_cli.settings import RenderSettings
+from talkhead_models.live import SpeechStream
 
 
 class StandInPipeline:
@@ -27,15 +29,31 @@ class StandInPipeline:
         self.hashes = {"stand-in": "0" * 64}
         self.timings = {"generator": 0.0, "renderer": 0.0}
         self.lip_audio = None
+        self.lip_audio = None
         self.closed = False
 
-    def render(self, portrait: Portrait, features: Any, num_frames: int) -> Iterator[np.ndarray]:
-        for start in range(0, num_frames, 8):
-            time.sleep(float(os.environ.get("TALKHEAD_TEST_DELAY", "0")))
-            count = min(8, num_frames - start)
-            shades = np.arange(start, start + count, dtype=np.uint8) % 64
-            self.timings["renderer"] += 0.001
-            yield portrait.image[None] // 2 + shades[:, None, None, None]
+    def render(
+        self, portrait: Portrait, source: Any, num_frames: int | None
+    ) -> Iterator[np.ndarray]:
+        start = 0
+        for end in [num_frames] if num_frames is not None else self.heard(source):
+            while start < end:
+                time.sleep(float(os.environ.get("TALKHEAD_TEST_DELAY", "0")))
+                count = min(8, end - start)
+                shades = np.arange(start, start + count, dtype=np.uint8) % 64
+                self.timings["renderer"] += 0.001
+                yield portrait.image[None] // 2 + shades[:, None, None, None]
+                start += count
+
+    def heard(self, source: SpeechStream) -> Iterator[int]:
+        """Frames that can be made so far, as speech arrives."""
+        vectors = 0
+        for block in source.blocks:
+            assert block.shape[1] == 20
+            vectors += len(block)
+            yield vectors // 64 * 64 * self.settings.fps // 50
+        assert source.duration_seconds is not None
+        yield count_frames(source.duration_seconds, self.settings.fps)
 
     def close(self) -> None:
         self.closed = True
