@@ -159,14 +159,14 @@ class MotionGenerator:
         frame = np.zeros(size, np.float32) if reference is None else reference.to_array()[-1, :size]
         with one_thread():
             held = self.autoencoder.encode_held(as_tensor(frame, self.device), self.state_steps)
-            reference = self._portrait_at_rest()
+            at_rest = self._portrait_at_rest()
         config = self.denoiser.config
         state = StreamState(
             seed=seed,
             chunk_index=0,
             latents=held[0].cpu().numpy(),
             speech=silence(max(past_length(config), MARGIN, PAST), config.feature_size),
-            reference=reference,
+            reference=at_rest,
             style=np.asarray(self.parts.style if style is None else style, np.float32),
             pose=np.stack([frame[POSE], frame[POSE]]),
             events=start_events(self.parts.events, seed),

@@ -18,6 +18,7 @@ import copy
 import itertools
 import logging
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -35,8 +36,12 @@ from talkhead_models.bundle import save_bundle
 from talkhead_models.denoiser import Denoiser, DenoiserConfig
 from talkhead_models.generator import MotionGenerator
 from talkhead_models.generator_bundle import bundle_contents
+from talkhead_models.lip_guide import LipGuide, LipGuideConfig
 
 log = logging.getLogger("distil_student")
+
+RESTING = 0.5
+"""How far lips are closed in silence where a guide rests them already."""
 
 LICENCE = (
     "Apache-2.0; trained on clips of the permissive tier "
@@ -52,9 +57,16 @@ def write_bundle(
     basis: FaceBasis,
     *,
     distilled: bool,
+    guide: Path | None = None,
 ) -> None:
     """The generator's bundle with its provenance."""
     parts = fit_parts(clips, basis, distilled=distilled)
+    if guide is not None:
+        stored = torch.load(guide, weights_only=True)
+        network = LipGuide(LipGuideConfig(**stored["config"]))
+        network.load_state_dict(stored["model"])
+        relaxed = replace(parts.articulation, resting=RESTING)
+        parts = replace(parts, guide=network, articulation=relaxed)
     tensors, config = bundle_contents(MotionGenerator(autoencoder, denoiser, parts))
     # The folder of the clips is a matter of the machine.
     words = [
@@ -87,6 +99,7 @@ def main() -> None:
     parser.add_argument("--init", type=Path, help="student to go on from instead of the teacher")
     parser.add_argument("--out", type=Path, default=Path("data/train/runs/student.pt"))
     parser.add_argument("--bundle", type=Path, default=Path("data/train/runs/talkhead.safetensors"))
+    parser.add_argument("--guide", type=Path, help="lip guide to put into the bundle")
     parser.add_argument("--teacher-bundle", type=Path, help="where to write the teacher")
     parser.add_argument("--minutes", type=float, default=15)
     parser.add_argument("--batch", type=int, default=40)
@@ -117,7 +130,9 @@ def main() -> None:
     limit = Limit(run, minutes=args.minutes)
     fixed = (teacher, autoencoder, lip_matrix(basis))
     distil(run, limit, batches, recipe, fixed, batch=args.batch, seed=args.seed)
-    write_bundle(args.bundle, autoencoder, run.average, clips, basis, distilled=True)
+    write_bundle(
+        args.bundle, autoencoder, run.average, clips, basis, distilled=True, guide=args.guide
+    )
     if args.teacher_bundle:
         frozen = copy.deepcopy(teacher)
         write_bundle(args.teacher_bundle, autoencoder, frozen, clips, basis, distilled=False)
