@@ -34,6 +34,12 @@ MINUTES = tuple(f"fmd_minute_{minute}" for minute in range(1, 11))
 Rows = dict[str, list[Numbers]]
 
 
+FULL = Sizes()
+"""Of the trainings, but for tables of many rows."""
+
+QUICK = Sizes(teacher_steps=450, student_steps=120, student_batch=16)
+
+
 @dataclass(frozen=True)
 class Experiment:
     """One table.
@@ -43,6 +49,7 @@ class Experiment:
         columns: of the table.
         rows: makes them.
         wide: needs all kinds of speech features.
+        sizes: of its trainings.
     """
 
     title: str
@@ -50,6 +57,7 @@ class Experiment:
     columns: tuple[str, ...]
     rows: Callable[[Lab, Sequence[int]], Rows]
     wide: bool = False
+    sizes: Sizes = FULL
 
 
 def measured(lab: Lab, recipe: Recipe, seed: int, steps: int, *, long: bool = False) -> Numbers:
@@ -210,6 +218,7 @@ EXPERIMENTS = {
         " columns are over ten minutes.",
         ("closure", "open", "corr", *REAL, *STEADY, "ms_per_chunk", *DRIFT),
         rest_cache,
+        sizes=QUICK,
     ),
     "syncdiff-past": Experiment(
         "SyncDiff: how the past enters, and what is heard",
@@ -218,6 +227,7 @@ EXPERIMENTS = {
         (*SYNC, *REAL, *STEADY),
         sync_past,
         wide=True,
+        sizes=QUICK,
     ),
     "asymtalker": Experiment(
         "AsymTalker: temporal reference encoding and asymmetric distillation",
@@ -241,20 +251,19 @@ def main() -> None:
     )
     parser.add_argument("--tables", nargs="+", choices=EXPERIMENTS, default=list(EXPERIMENTS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--windows", type=int, default=Sizes.windows)
     parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parents[1])
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(1)
     speech = args.speech or args.data / "speech"
-    sizes = replace(Sizes(), windows=args.windows)
-    make = partial(Lab, args.data, args.work, speech, sizes)
-    labs: dict[bool, Lab] = {}
+    make = partial(Lab, args.data, args.work, speech)
+    kept: tuple[Experiment, Lab] | None = None  # one pool in memory at a time
     for name in args.tables:
         experiment = EXPERIMENTS[name]
-        if experiment.wide not in labs:
-            labs = {experiment.wide: make(wide=experiment.wide)}  # one pool in memory at a time
-        rows = experiment.rows(labs[experiment.wide], args.seeds)
+        chosen = experiment.sizes, experiment.wide
+        if kept is None or chosen != (kept[0].sizes, kept[0].wide):
+            kept = experiment, make(experiment.sizes, wide=experiment.wide)
+        rows = experiment.rows(kept[1], args.seeds)
         table = Table(
             name=name,
             title=experiment.title,
