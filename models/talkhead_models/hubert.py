@@ -139,8 +139,12 @@ class Hubert:
     def _run(self, samples: Array) -> Array:
         """All steps of one piece."""
         batch = torch.from_numpy(samples).to(self._model.device)[None]
-        hidden = self._model(batch, output_hidden_states=True).hidden_states[self._layer]
-        return np.asarray(hidden[0].float().cpu().numpy(), np.float32)
+        if self._layer in (-1, self._model.config.num_hidden_layers):
+            # Behind the last layer large checkpoints have a norm that is no layer of its own.
+            hidden = self._model(batch).last_hidden_state
+        else:
+            hidden = self._model(batch, output_hidden_states=True).hidden_states[self._layer]
+        return np.asarray(hidden[0].cpu().numpy(), np.float32)
 
 
 def load_hubert(
@@ -161,13 +165,15 @@ def load_hubert(
     config = read_config(folder)
     try:
         from transformers import AutoModel
+        from transformers.utils import logging as transformers_logging
     except ImportError as error:
         raise HubertError(
             "HuBERT features need the package transformers: pip install 'talkhead[hubert]'."
         ) from error
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call, unused-ignore]
     try:
         model, found = AutoModel.from_pretrained(
-            str(folder), local_files_only=True, output_loading_info=True, dtype=torch.float32
+            str(folder), local_files_only=True, output_loading_info=True
         )
     # Whatever a damaged file makes the libraries raise, the person can only give another one.
     except Exception as error:
@@ -183,5 +189,5 @@ def load_hubert(
     layers = int(model.config.num_hidden_layers)
     if not -layers - 1 <= layer <= layers:
         raise HubertError(f"{folder} has {layers} layers, so there is no layer {layer}.")
-    model = model.eval().requires_grad_(False).to(device)
+    model = model.float().eval().requires_grad_(False).to(device)
     return Hubert(model, normalises(folder, config), layer)

@@ -22,6 +22,10 @@ SIZES = {
     "conv_dim": (8,) * 7,
     "num_conv_pos_embeddings": 16,
     "num_conv_pos_embedding_groups": 2,
+    # As the large checkpoints: nothing is taken over the whole clip, so that a sound stays where it is.
+    "feat_extract_norm": "layer",
+    "do_stable_layer_norm": True,
+    "conv_bias": True,
 }
 
 
@@ -32,6 +36,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("hubert")
     model = transformers.HubertModel(transformers.HubertConfig(**SIZES))
     model.save_pretrained(folder)
+    (folder / "preprocessor_config.json").write_text('{"do_normalize": false}')
     return folder
 
 
@@ -76,11 +81,12 @@ def test_numbers_are_those_of_transformers(checkpoint: Path) -> None:
 def test_a_sound_is_felt_where_it_is(checkpoint: Path) -> None:
     wave = np.zeros(32_000, np.float32)
     wave[16_000:16_320] = noise(320)
-    quiet = load_hubert(checkpoint, layer=0).encode(np.zeros_like(wave))
-    moved = np.abs(load_hubert(checkpoint, layer=0).encode(wave) - quiet).sum(1)
-    # Positions are embedded over 16 steps around each.
-    assert moved[:40].max() < moved[50] / 10
-    assert abs(int(moved.argmax()) - 50) <= 8
+    hubert = load_hubert(checkpoint, layer=0)
+    moved = np.abs(hubert.encode(wave) - hubert.encode(np.zeros_like(wave))).sum(1)
+    # A convolution over 16 steps around each tells it its position.
+    assert moved[50] > 0.1
+    assert moved[:40].max() < 1e-4
+    assert moved[61:].max() < 1e-4
 
 
 def test_long_sound_goes_in_pieces(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,11 +102,11 @@ def test_long_sound_goes_in_pieces(checkpoint: Path, monkeypatch: pytest.MonkeyP
 
 def test_normalisation_is_read_from_the_checkpoint(checkpoint: Path, tmp_path: Path) -> None:
     folder = copy_of(checkpoint, tmp_path / "large")
-    (folder / "preprocessor_config.json").write_text('{"do_normalize": true}')
+    (folder / "preprocessor_config.json").unlink()
+    hubert, raw = load_hubert(folder), load_hubert(checkpoint)
     wave = noise(6400)
-    loud = load_hubert(folder).encode(5 * wave)
-    np.testing.assert_allclose(load_hubert(folder).encode(wave), loud, atol=1e-3)
-    assert np.abs(load_hubert(checkpoint).encode(wave) - loud).max() > 0.01
+    np.testing.assert_allclose(hubert.encode(wave), hubert.encode(3 * wave + 0.5), atol=1e-3)
+    assert np.abs(raw.encode(wave) - raw.encode(3 * wave + 0.5)).max() > 0.01
 
 
 def test_waveforms_only(checkpoint: Path) -> None:
