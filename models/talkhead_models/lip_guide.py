@@ -49,9 +49,9 @@ class LipGuideConfig:
     width: int = 64
     hidden: int = 192
     dropout: float = 0.3
-    clarity: float = 0.4
+    clarity: float = 0.55
     strength: float = 0.85
-    amplitude: float = 0.13
+    amplitude: float = 0.14
 
 
 class LipGuide(nn.Module):

@@ -40,7 +40,7 @@ from talkhead_models.lip_guide import LipGuide, LipGuideConfig
 
 log = logging.getLogger("distil_student")
 
-RESTING = 0.5
+RESTING = 0.7
 """How far lips are closed in silence where a guide rests them already."""
 
 LICENCE = (

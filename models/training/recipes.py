@@ -87,7 +87,7 @@ RECIPES = {
         matching=0.3,
         steps=(4,),
     ),
-    "talkhead": Recipe(BASE),
+    "talkhead": Recipe(BASE, asymmetric=True, matching=0.2, anchor=0.05, temporal=0.1),
 }
 """Preset name to recipe."""
 
