@@ -239,6 +239,7 @@ def read_tables(folder: Path) -> dict[str, Table]:
 @contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
     """Keep other processes that write tables out of a folder, for tables are made side by side."""
+    folder.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
