@@ -95,7 +95,7 @@ def listen(path: Path, seconds: float, pipeline: TalkingHeadPipeline) -> Recordi
     Raises:
         AudioError: the recording cannot be used.
     """
-    whole = extract_features(path, speech_encoder("cpu"), 3600.0)
+    whole = extract_features(path, speech_encoder("cpu"), 3600.0, pipeline.lip_audio)
     # Two steps of speech a frame of motion, so an even number.
     steps = min(2 * round(seconds * MOTION_FPS), len(whole.array))
     features = SpeechFeatures(whole.array[:steps], steps / STEP_RATE)

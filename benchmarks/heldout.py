@@ -234,7 +234,7 @@ def own_motion(pipeline: TalkingHeadPipeline, subject: Subject) -> Row:
 
 def own_speech(pipeline: TalkingHeadPipeline, subject: Subject, path: Path) -> Row:
     """Measures of the portrait with motion generated from the clip's speech."""
-    features = extract_features(path, speech_encoder("cpu"), 600.0)
+    features = extract_features(path, speech_encoder("cpu"), 600.0, pipeline.lip_audio)
     count = subject.first + len(subject.real.images)
     features = replace(features, array=features.array[: 2 * count])
     # Rendered from the clip's beginning on, as the generator knows no other; judged where there are real frames.
@@ -253,7 +253,7 @@ def other_codes(
 ) -> Iterator[Row]:
     """Measures of the same motion with no appearance code, the real frames', and the one generated from the speech."""
     count, motion = len(subject.real.images), subject.motion
-    features = extract_features(path, speech_encoder("cpu"), 600.0)
+    features = extract_features(path, speech_encoder("cpu"), 600.0, spoken.lip_audio)
     frames = subject.first + count
     features = replace(features, array=features.array[: 2 * frames])
     spoken_codes = [part.appearance for part in spoken.motion(features, frames)]

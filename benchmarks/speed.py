@@ -69,7 +69,7 @@ def stage_table(args: argparse.Namespace, folder: Path) -> None:
     pipeline = timed("load weights", TalkingHeadPipeline, settings)
     encoder = timed("load speech encoder", load_speech_encoder, device=args.device)
     portrait = timed("face", load_portrait, portrait_path, size=args.size)
-    features = timed("speech", extract_features, speech, encoder, 3600.0)
+    features = timed("speech", extract_features, speech, encoder, 3600.0, pipeline.lip_audio)
     count = round(features.duration_seconds * 25)
     motions = timed("generator", lambda: list(pipeline.motion(features, count)))
     renderer = timed(

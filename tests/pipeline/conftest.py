@@ -54,7 +54,8 @@ def filmed(
     portrait = load_portrait(hopper_png, crop="face", size=360)
     samples, rate = soundfile.read(SPEECH)
     soundfile.write(folder / "speech.wav", samples[: round(FILMED_SECONDS * rate)], rate)
-    features = extract_features(folder / "speech.wav", load_speech_encoder())
+    encoder = load_speech_encoder()
+    features = extract_features(folder / "speech.wav", encoder, lip_encoder=lively.lip_audio)
     height, width = portrait.image.shape[:2]
     clip = folder / "clip.mp4"
     with VideoWriter(clip, width, height, Fraction(25), audio=folder / "speech.wav") as writer:
