@@ -132,11 +132,17 @@ class LiveRun(RenderRun):
         self, pipeline: TalkingHeadPipeline, sound: LiveSound, meters: list[LevelMeter]
     ) -> SpeechStream:
         """The features of the sound as it arrives; they are measured by the meter that will be there by then."""
+        import numpy as np
+
         from talkhead_cli.audio import features_of, resample_blocks
+        from talkhead_cli.mel import SAMPLE_RATE
         from talkhead_models.live import SpeechStream
 
         with self.clock.stage("speech"):
             encoders = self._encoders(pipeline)
+            # The first use of a network takes many times as long as the second.
+            quiet = np.zeros(SAMPLE_RATE, np.float32)
+            list(features_of(iter([quiet]), *encoders))
 
         def heard() -> Iterator[NDArray[np.float32]]:
             for block in sound.blocks():

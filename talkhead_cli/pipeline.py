@@ -199,9 +199,18 @@ class TalkingHeadPipeline:
         )
         generated = isinstance(source, SpeechFeatures | SpeechStream)
         own, habit = self._own_mouth(portrait, renderer.rig) if generated else (None, np.float32(0))
+        if isinstance(source, SpeechStream):
+            self._rehearse(renderer)
         self.timings["prepare"] += time.perf_counter() - started
         most = int(np.clip(FRAME_MEMORY // portrait.image.nbytes, 1, MAX_FRAMES))
         return self._draw(renderer, self._exactly(source, num_frames), (own, habit), most)
+
+    def _rehearse(self, renderer: FaceRenderer) -> None:
+        """Make one frame of nothing: the first use of a network takes many times as long as the second."""
+        size = self.generator.denoiser.config.feature_size
+        quiet = np.zeros((2, size), np.float32)
+        for motion in stream_motion(self.generator, [quiet], 0):
+            renderer.render(renderer.body.limits.apply(motion[:1]))
 
     def _draw(
         self,

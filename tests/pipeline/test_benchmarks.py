@@ -17,7 +17,7 @@ from PIL import Image
 from talkhead_cli.face import Portrait
 from talkhead_models.motion import GEOMETRY_SIZE, FaceMotion
 from talkhead_models.speech import NUM_VISEMES, VISEMES
-from tests.conftest import ROOT
+from tests.conftest import ROOT, run_ffmpeg
 from tests.pipeline.conftest import Filmed as Clip
 
 HELD_OUT = "rizkiarm_evaluation_samples_"
@@ -136,6 +136,21 @@ def test_heldout_measures_a_clip(
     assert own["gap_correlation"] > 0.9
     assert 0.6 < own["sharpness_ratio"] < 1.4
     assert spoken["openness_correlation"] > 0.2
+
+
+@pytest.mark.parametrize("flags", ["frag_every_frame", "frag_keyframe"])
+def test_frames_of_a_fragmented_film_are_counted_as_they_come(flags: str, tmp_path: Path) -> None:
+    from stream import frames_of
+
+    path = tmp_path / "film.mp4"
+    sources = ("-f", "lavfi", "-i", "testsrc=d=1:r=25", "-f", "lavfi", "-i", "sine=d=1")
+    run_ffmpeg(*sources, "-g", 5, "-movflags", f"{flags}+delay_moov+default_base_moof", path)
+    data = path.read_bytes()
+    assert sum(1 for _ in frames_of(iter([data]))) == 25
+    pieces = (data[start : start + 100] for start in range(0, len(data), 100))
+    assert sum(1 for _ in frames_of(pieces)) == 25
+    some = data[: len(data) // 2]
+    assert 0 < sum(1 for _ in frames_of(iter([some]))) < 25
 
 
 def test_moments_of_the_gallery() -> None:
