@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
@@ -26,13 +27,16 @@ from lip_audio_parts import (
     same_motion,
 )
 from speech_augment import vary_pitch
+from train_lip_audio import Learner, losses, main_directions, viseme_loss
+
+from talkhead_models.bundle import load_bundle
 
 SCALE = torch.tensor(10.0)
 
 
 def toy_lips(batch: int = 6, frames: int = 24, seed: int = 0) -> torch.Tensor:
-    """Smooth random lip motion, (B, T, 5)."""
-    noise = torch.randn(batch, 5, frames + 4, generator=torch.Generator().manual_seed(seed))
+    """Smooth random lip motion, (B, T, 8)."""
+    noise = torch.randn(batch, 8, frames + 4, generator=torch.Generator().manual_seed(seed))
     return functional.avg_pool1d(noise, 5, 1).transpose(1, 2) * 2
 
 
@@ -77,8 +81,8 @@ def test_loss_falls_on_a_toy_problem() -> None:
     """Sound that is a fixed linear picture of the lips is soon told from other times."""
     torch.manual_seed(0)
     lips = toy_lips()
-    sound = (lips @ torch.randn(5, 32)).reshape(6, -1, 16)
-    encoder, head = LipEncoder(5, width=16, embedding=16), SoundHead(16)
+    sound = (lips @ torch.randn(8, 32)).reshape(6, -1, 16)
+    encoder, head = LipEncoder(8, width=16, embedding=16), SoundHead(16)
     optimiser = torch.optim.Adam([*encoder.parameters(), *head.parameters()], 1e-2)
     losses = []
     for _ in range(60):
@@ -119,12 +123,31 @@ def toy_pairs() -> list[Pair]:
 def test_sampler_gives_windows_of_one_time_and_is_deterministic() -> None:
     batch, again = (PairSampler(toy_pairs(), seed=3).batch(4, 30) for _ in range(2))
     assert batch.mel.shape == (4, 120, 80)
-    assert batch.lips.shape == (4, 30, 5)
+    assert batch.lips.shape == (4, 30, 8)
     assert torch.equal(batch.mel, again.mel)
     assert torch.equal(batch.lips, again.lips)
     assert torch.isfinite(batch.mel).all()
     rig = PairSampler(toy_pairs(), seed=3).batch(2, 30, rig=True)
     assert not torch.equal(rig.lips, batch.lips[:2])
+
+
+def test_every_network_learns_and_the_trunk_begins_as_the_speech_encoders() -> None:
+    torch.manual_seed(0)
+    pairs = toy_pairs()
+    model = Learner(lip_size=8, rig_size=8)
+    model.start_from_speech("speech")
+    known = load_bundle("speech").tensors
+    for name in ("front.0.weight", "blocks.3.dilated.weight", "blocks.0.norm.running_var"):
+        assert torch.equal(model.audio.state_dict()[name], known[name].float())
+    sampler = PairSampler(pairs, seed=0)
+    args = Namespace(batch=3, rig_batch=2, frames=30)
+    loss, parts = losses(model, sampler, main_directions(pairs), args)
+    crops = {"mel": torch.randn(1, 32, 80) - 3, "viseme": torch.eye(16)[None]}
+    (loss + viseme_loss(model, crops)).backward()
+    assert set(parts) == {"match", "rig", "readout", "quiet"}
+    without = {name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()}
+    # A bias that all times share changes no comparison before the norm, and the readout's is taken off.
+    assert without <= {"readout.bias"}
 
 
 def test_pitch_moves_and_the_envelope_stays() -> None:
