@@ -21,7 +21,7 @@ Extract = Callable[..., None]
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """two clips, and one piece of trial speech."""
+    """Two clips, of which one has no speech, and one piece of trial speech."""
     folder = tmp_path / "data"
     (folder / "clips").mkdir(parents=True)
     (folder / "speech").mkdir()
