@@ -15,9 +15,9 @@ class Backlog:
         self._ended = self._abandoned = False
 
     def put(self, data: bytes) -> None:
-        """Add bytes; they are dropped where nobody wants any more."""
+        """Add bytes; they are dropped after the end, and where nobody wants any more."""
         with self._changed:
-            if not self._abandoned:
+            if not (self._ended or self._abandoned):
                 self._pieces.append(data)
                 self._changed.notify()
 

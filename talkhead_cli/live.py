@@ -63,9 +63,14 @@ def pipe_comes_in() -> bool:
 
 
 class LiveRun(RenderRun):
-    """The steps of a render whose sound arrives meanwhile."""
+    """The steps of a render whose sound arrives meanwhile.
+
+    Attributes:
+        late: what turned out to be wrong with the sound at its end.
+    """
 
     streams = True
+    late: AudioError | None = None
 
     def _make(
         self,
@@ -119,6 +124,8 @@ class LiveRun(RenderRun):
             with self._writer(scene, delivered, live=True) as writer:
                 sound.let_go()
                 self._write(writer, self._announced(batches, loaded, meters[0]), None)
+                if self.late is not None:
+                    raise self.late
                 self._count(scene, sound, speech, before)
                 info = meters[0].info(header.channels, header.codec)
                 self.emit({"event": "audio", **asdict(info)})
@@ -134,7 +141,7 @@ class LiveRun(RenderRun):
         """The features of the sound as it arrives; they are measured by the meter that will be there by then."""
         import numpy as np
 
-        from talkhead_cli.audio import features_of, resample_blocks
+        from talkhead_cli.audio import MIN_SECONDS, features_of, resample_blocks
         from talkhead_cli.mel import SAMPLE_RATE
         from talkhead_models.live import SpeechStream
 
@@ -145,9 +152,16 @@ class LiveRun(RenderRun):
             list(features_of(iter([quiet]), *encoders))
 
         def heard() -> Iterator[NDArray[np.float32]]:
-            for block in sound.blocks():
-                meters[0].push(block)
-                yield block
+            try:
+                for block in sound.blocks():
+                    meters[0].push(block)
+                    yield block
+            except AudioError as error:
+                if meters[0].num_samples < MIN_SECONDS * meters[0].sample_rate:
+                    raise
+                # What has come is shown before it is said that more should have.
+                self.late = error
+                sound.stop()
             stream.duration_seconds = meters[0].num_samples / meters[0].sample_rate
 
         def features() -> Iterator[NDArray[np.float32]]:

@@ -155,6 +155,10 @@ class LiveSound:
         options = self._input_options() | {"thread_queue_size": 64}
         return PipedSound(reading, stream.codec, stream.sample_rate, options)
 
+    def stop(self) -> None:
+        """Hand on nothing of what arrives from now on."""
+        self._backlog.end()
+
     def let_go(self) -> None:
         """Close our copy of the pipe that ffmpeg has inherited, so that its end is noticed."""
         while self._pipe:

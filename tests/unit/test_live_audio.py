@@ -224,4 +224,5 @@ def test_backlog_keeps_order_and_can_be_given_up() -> None:
     ended = Backlog()
     ended.put(b"a")
     ended.end()
+    ended.put(b"b")
     assert [ended.get(), ended.get()] == [b"a", None]
