@@ -2,7 +2,7 @@
 
 A sampler draws one of the many ways to say a thing; against the lips of a real stranger, and against
 the phones, the mean of all ways is closer (the error of a draw holds its own variance besides what
-cannot be known). So the default recipe draws head, brows and the way lips move, and takes half of
+cannot be known). So the default recipe draws head, brows and the way lips move, and takes most of
 the opening itself from a regression, by the smallest natural change of the expression (see
 `articulation`). The guide is a small convolutional network over 0.64 s of speech features.
 """
@@ -49,9 +49,9 @@ class LipGuideConfig:
     width: int = 64
     hidden: int = 192
     dropout: float = 0.3
-    clarity: float = 0.55
+    clarity: float = 0.5
     strength: float = 0.85
-    amplitude: float = 0.14
+    amplitude: float = 0.165
 
 
 class LipGuide(nn.Module):

@@ -210,6 +210,7 @@ EXPERIMENTS = {
         (*SYNC, *REAL, "jerk"),
         tempo_speech,
         wide=True,
+        sizes=QUICK,
     ),
     "rest-cache": Experiment(
         "REST: ID-Sink, Context-Cache and asynchronous streaming distillation",
