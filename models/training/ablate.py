@@ -115,6 +115,10 @@ def tempo_losses(lab: Lab, seeds: Sequence[int]) -> Rows:
         "identity anchor": replace(both, temporal=0.0),
         "temporal regularisation": replace(both, anchor=0.0),
         "both": both,
+        "identity anchor, ten times": replace(both, anchor=10 * both.anchor, temporal=0.0),
+        "temporal regularisation, ten times": replace(
+            both, anchor=0.0, temporal=10 * both.temporal
+        ),
     }
     return students(lab, variants, seeds, 2, long=True)
 
