@@ -41,14 +41,12 @@ class Articulation:
             change of the gaps.
         open_gap: gap at the middle of the mouth that an open vowel reaches at least, outer-eye
             distances.
-        resting: how far lips are closed in silence; people rest with lips a little apart.
     """
 
     gaps: Array
     rest: Array
     moves: Array
     open_gap: float = 0.0
-    resting: float = 1.0
 
     def drawn_to(self, expression: Array, opening: Array, weight: float) -> Array:
         """Expression (T, K) with the gap at the middle of the mouth drawn to `opening` (T,) by a
@@ -83,7 +81,7 @@ class Articulation:
         missing = np.maximum(0.0, self.open_gap - gap[:, middle]) * opening * strength
         expression = self._open_by(expression, missing)
         gap = self.rest + expression @ self.gaps
-        weight = np.maximum(closing, self.resting * resting)[:, None] * strength
+        weight = np.maximum(closing, resting)[:, None] * strength
         change = -np.maximum(0.0, gap - CLOSED_GAP) * weight
         return np.asarray(expression + change.astype(np.float32) @ self.moves, np.float32)
 

@@ -123,6 +123,8 @@ class MotionGenerator:
         if parts.guide is not None:
             if denoiser.config.speech_ahead < AHEAD:
                 raise ValueError("the lip guide looks further ahead than the denoiser")
+            if denoiser.config.feature_size < parts.guide.config.feature_size:
+                raise ValueError("the lip guide hears more than the denoiser is given")
             parts.guide.eval().requires_grad_(False).to(torch.device(device))
         self.device = torch.device(device)
         self.autoencoder = autoencoder.eval().requires_grad_(False).to(self.device)

@@ -54,7 +54,6 @@ def bundle_contents(generator: MotionGenerator) -> tuple[dict[str, Tensor], dict
         "events": asdict(generator.parts.events),
         "style": [float(number) for number in generator.parts.style],
         "open_gap": articulation.open_gap,
-        "resting": articulation.resting,
         "distilled": generator.parts.distilled,
     }
     return tensors, config
@@ -100,9 +99,7 @@ def generator_from_bundle(bundle: Bundle, device: str = "cpu") -> MotionGenerato
         denoiser = Denoiser(DenoiserConfig(**config["denoiser"]))
         denoiser.load_state_dict(part_of(bundle.tensors, "denoiser"))
         maps = {name: t.numpy() for name, t in part_of(bundle.tensors, "articulation").items()}
-        articulation = Articulation(
-            **maps, open_gap=config["open_gap"], resting=config.get("resting", 1.0)
-        )
+        articulation = Articulation(**maps, open_gap=config["open_gap"])
         parts = GeneratorParts(
             articulation,
             EventConfig(**config["events"]),

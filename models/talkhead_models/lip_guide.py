@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from talkhead_models.speech import FEATURE_SIZE
+from talkhead_models.speech_kinds import KINDS
 
 Array = NDArray[np.float32]
 
@@ -38,6 +38,7 @@ class LipGuideConfig:
     """Sizes and use of a guide.
 
     Attributes:
+        speech_kinds: kinds of speech features it reads, see `speech_kinds.KINDS`.
         width: channels of the convolutions.
         hidden: units behind them.
         dropout: share of units dropped in training.
@@ -46,12 +47,22 @@ class LipGuideConfig:
         amplitude: a wide opening, outer-eye distances.
     """
 
+    speech_kinds: tuple[str, ...] = ("visemes",)
     width: int = 64
     hidden: int = 192
     dropout: float = 0.3
     clarity: float = 0.5
     strength: float = 0.85
     amplitude: float = 0.165
+
+    def __post_init__(self) -> None:
+        # A bundle's header holds lists.
+        object.__setattr__(self, "speech_kinds", tuple(self.speech_kinds))
+
+    @property
+    def feature_size(self) -> int:
+        """Columns that features must have at least."""
+        return max(KINDS[kind].stop for kind in self.speech_kinds)
 
 
 class LipGuide(nn.Module):
@@ -61,9 +72,11 @@ class LipGuide(nn.Module):
         super().__init__()
         self.config = config or LipGuideConfig()
         width = self.config.width
+        self.columns = [KINDS[kind] for kind in self.config.speech_kinds]
+        heard = sum(columns.stop - columns.start for columns in self.columns)
         self.convolutions = nn.ModuleList(
             [
-                nn.Conv1d(FEATURE_SIZE, width, 5),
+                nn.Conv1d(heard, width, 5),
                 nn.Conv1d(width, width, 5),
                 nn.Conv1d(width, width, 5, stride=2),
             ]
@@ -72,9 +85,10 @@ class LipGuide(nn.Module):
         self.output = nn.Linear(self.config.hidden, 2)
 
     def forward(self, windows: Tensor) -> Tensor:
-        """Windows (B, WINDOW, 20) to (B, 2): the opening as a share of the speaker's wide opening,
+        """Windows (B, WINDOW, F) to (B, 2): the opening as a share of the speaker's wide opening,
         and the logit of closed lips."""
-        hidden = windows.transpose(1, 2)
+        heard = [windows[..., columns] for columns in self.columns]
+        hidden = torch.cat(heard, dim=-1).transpose(1, 2)
         for convolution in self.convolutions:
             hidden = functional.gelu(convolution(hidden))
         hidden = functional.gelu(self.hidden(hidden.flatten(1)))
@@ -86,12 +100,13 @@ class LipGuide(nn.Module):
         """The opening of some frames, outer-eye distances.
 
         Args:
-            features: (PAST + 2 T + AHEAD, F) float32, F at least 20.
+            features: (PAST + 2 T + AHEAD, F) float32, F at least the config's
+                `feature_size`.
 
         Returns:
             (T,) float32, not below 0.
         """
-        own = np.ascontiguousarray(features[:, :FEATURE_SIZE], np.float32)
+        own = np.ascontiguousarray(features, np.float32)
         device = self.output.weight.device
         windows = torch.from_numpy(own).to(device).unfold(0, WINDOW, 2).transpose(1, 2)
         said = self(windows)[:, 0].cpu().numpy()

@@ -40,9 +40,6 @@ from talkhead_models.lip_guide import LipGuide, LipGuideConfig
 
 log = logging.getLogger("distil_student")
 
-RESTING = 0.7
-"""How far lips are closed in silence where a guide rests them already."""
-
 LICENCE = (
     "Apache-2.0; trained on clips of the permissive tier "
     "(GRID CC BY 4.0, MIT and Apache-2.0 repositories)"
@@ -65,8 +62,10 @@ def write_bundle(
         stored = torch.load(guide, weights_only=True)
         network = LipGuide(LipGuideConfig(**stored["config"]))
         network.load_state_dict(stored["model"])
-        relaxed = replace(parts.articulation, resting=RESTING)
-        parts = replace(parts, guide=network, articulation=relaxed)
+        parts = replace(parts, guide=network)
+        # Features go to both; the denoiser reads its own kinds of them.
+        size = max(denoiser.config.feature_size, network.config.feature_size)
+        denoiser.config = replace(denoiser.config, feature_size=size)
     tensors, config = bundle_contents(MotionGenerator(autoencoder, denoiser, parts))
     # The folder of the clips is a matter of the machine.
     words = [

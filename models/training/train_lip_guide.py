@@ -28,7 +28,8 @@ from torch.nn import functional
 from talkhead_models.basis import FaceBasis
 from talkhead_models.lip_guide import AHEAD, PAST, WINDOW, LipGuide, LipGuideConfig
 from talkhead_models.motion import EXPRESSION_SIZE as K
-from talkhead_models.speech_kinds import silent_features
+from talkhead_models.speech import FEATURE_SIZE
+from talkhead_models.speech_kinds import KINDS, silent_features
 
 log = logging.getLogger("train_lip_guide")
 
@@ -60,7 +61,7 @@ def padded(features: np.ndarray) -> np.ndarray:
 def draw(
     clips: list[Clip], targets: list[np.ndarray], rng: np.random.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Windows (B, WINDOW, 20) and openings (B,)."""
+    """Windows (B, WINDOW, F) and openings (B,)."""
     cuts, wanted = [], []
     for index in rng.integers(0, len(clips), CLIPS):
         clip = clips[index]
@@ -98,6 +99,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder with clips.csv")
     parser.add_argument("--work", type=Path, default=Path("data/train"))
     parser.add_argument("--out", type=Path, default=Path("data/train/runs/lip_guide.pt"))
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=["visemes"])
     parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
@@ -106,14 +108,17 @@ def main() -> None:
     rng = np.random.default_rng(args.seed)
 
     # Data.
+    config = LipGuideConfig(speech_kinds=tuple(args.kinds))
+    wide = config.feature_size > FEATURE_SIZE
     basis = FaceBasis.load()
-    clips = [c for c in load_clips(args.data, args.work, basis) if c.features is not None]
-    held_out = load_clips(args.data, args.work, basis, validation=True)
+    clips = load_clips(args.data, args.work, basis, wide=wide)
+    clips = [clip for clip in clips if clip.features is not None]
+    held_out = load_clips(args.data, args.work, basis, validation=True, wide=wide)
     held_out = [clip for clip in held_out if clip.features is not None]
     targets = [openings(clip, basis) for clip in clips]
 
     # Network and loop.
-    guide = LipGuide(LipGuideConfig())
+    guide = LipGuide(config)
     optimiser = torch.optim.AdamW(guide.parameters(), lr=1e-3, weight_decay=0.05)
     for step in range(1, args.steps + 1):
         for group in optimiser.param_groups:

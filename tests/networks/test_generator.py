@@ -310,7 +310,7 @@ def guided_generator() -> MotionGenerator:
     """One with a lip guide, whose look-ahead is the denoiser's."""
     plain = make_generator()
     torch.manual_seed(1)
-    guide = LipGuide(LipGuideConfig(width=4, hidden=8, strength=1.0, amplitude=0.1))
+    guide = LipGuide(LipGuideConfig(("visemes",), width=4, hidden=8, strength=1.0, amplitude=0.1))
     parts = dataclasses.replace(plain.parts, guide=guide)
     return MotionGenerator(plain.autoencoder, plain.denoiser, parts)
 

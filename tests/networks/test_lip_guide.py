@@ -10,9 +10,11 @@ import torch
 
 from talkhead_models.articulation import Articulation
 from talkhead_models.lip_guide import AHEAD, OPENNESS, PAST, WINDOW, LipGuide, LipGuideConfig
-from talkhead_models.speech_kinds import silent_features
+from talkhead_models.speech_kinds import KINDS, WIDE_SIZE, silent_features
 
-TINY = LipGuideConfig(width=4, hidden=8, clarity=0.5, strength=0.8, amplitude=0.1)
+TINY = LipGuideConfig(
+    speech_kinds=("visemes",), width=4, hidden=8, clarity=0.5, strength=0.8, amplitude=0.1
+)
 
 
 def make_guide(config: LipGuideConfig = TINY) -> LipGuide:
@@ -68,6 +70,17 @@ def test_lips_are_drawn_to_the_opening() -> None:
     half = articulation.drawn_to(expression, wanted, 0.5)
     np.testing.assert_allclose(middle(half), (wanted + middle(expression)) / 2, atol=1e-4)
     assert np.array_equal(articulation.drawn_to(expression, wanted, 0.0), expression)
+
+
+@pytest.mark.parametrize("kinds", [("visemes",), ("visemes", "lips")])
+def test_only_the_named_kinds_are_heard(kinds: tuple[str, ...]) -> None:
+    guide = make_guide(replace(TINY, speech_kinds=kinds))
+    windows = torch.rand(3, WINDOW, WIDE_SIZE)
+    before = guide(windows)
+    for kind, columns in KINDS.items():
+        changed = windows.clone()
+        changed[..., columns] += 0.5
+        assert torch.equal(guide(changed), before) == (kind not in kinds)
 
 
 @pytest.mark.parametrize("training", [True, False])
