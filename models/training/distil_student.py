@@ -25,7 +25,7 @@ import torch
 from appearance_style import share_appearance
 from generator_data import Batch, draw, load_autoencoders
 from generator_parts import fit_parts
-from generator_training import Limit, Run, distil, take_over
+from generator_training import Limit, Run, distil, load_weights, take_over
 from motion_data import Clip, WindowSampler, load_clips
 from recipes import RECIPES
 from train_autoencoder import lip_matrix
@@ -79,9 +79,9 @@ def write_bundle(
 
 def load_teacher(path: Path) -> Denoiser:
     """A frozen teacher of stage 4: the running average of its weights."""
-    stored = torch.load(path, weights_only=True)
-    teacher = Denoiser(DenoiserConfig(**stored["config"]))
-    teacher.load_state_dict(stored["average"])
+    weights, config = load_weights(path)
+    teacher = Denoiser(config)
+    teacher.load_state_dict(weights)
     return teacher.eval().requires_grad_(False)
 
 

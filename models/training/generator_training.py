@@ -19,7 +19,9 @@ from teacher_losses import teacher_loss
 from torch import Tensor
 
 from talkhead_models.autoencoder import Autoencoder
+from talkhead_models.bundle import load_bundle
 from talkhead_models.denoiser import Denoiser, DenoiserConfig
+from talkhead_models.generator_bundle import part_of
 
 log = logging.getLogger("generator_training")
 
@@ -36,6 +38,15 @@ def follow(average: Denoiser, model: Denoiser, step: int) -> None:
     decay = min(0.998, (step + 1) / (step + 20))
     for slow, fast in zip(average.parameters(), model.parameters(), strict=True):
         slow.lerp_(fast, 1 - decay)
+
+
+def load_weights(path: Path) -> tuple[dict[str, Tensor], DenoiserConfig]:
+    """A network's averaged weights and options, from a checkpoint of a run or from a bundle."""
+    if path.suffix == ".safetensors":
+        bundle = load_bundle(path)
+        return part_of(bundle.tensors, "denoiser"), DenoiserConfig(**bundle.config["denoiser"])
+    stored = torch.load(path, weights_only=True)
+    return stored["average"], DenoiserConfig(**stored["config"])
 
 
 @torch.no_grad()

@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 from appearance_style import share_appearance
 from generator_data import Batch, draw, load_autoencoders
-from generator_training import Limit, Run, take_over, train_teacher
+from generator_training import Limit, Run, load_weights, take_over, train_teacher
 from motion_data import WindowSampler, load_clips
 from recipes import RECIPES
 from train_autoencoder import lip_matrix
@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--appearance", type=Path, default=Path("data/train/runs/appearance.pt"))
     parser.add_argument("--out", type=Path, default=Path("data/train/runs/teacher.pt"))
     parser.add_argument(
-        "--init", type=Path, help="checkpoint to take the weights from, schedule anew"
+        "--init", type=Path, help="checkpoint or bundle to take the weights from, schedule anew"
     )
     parser.add_argument("--minutes", type=float, default=20)
     parser.add_argument("--batch", type=int, default=48)
@@ -62,8 +62,8 @@ def main() -> None:
     # Network.
     model = Denoiser(recipe.teacher)
     if args.init:
-        stored = torch.load(args.init, weights_only=True)
-        take_over(stored["average"], model, DenoiserConfig(**stored["config"]))
+        weights, config = load_weights(args.init)
+        take_over(weights, model, config)
     run = Run(model, args.rate, args.out)
     sampler = WindowSampler(clips, basis, args.seed + run.step)
     size = sum(p.numel() for p in model.parameters())

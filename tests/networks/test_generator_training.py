@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,7 +14,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[2] / "models" / "training"))
 
 from generator_data import Batch, WindowPool, conditions_of, draw
-from generator_training import Limit, Run, distil, take_over, train_teacher
+from generator_training import Limit, Run, distil, load_weights, take_over, train_teacher
 from motion_data import Clip, WindowSampler
 from recipes import RECIPES, Recipe, small
 from splits import SINGLE_SPEAKER
@@ -30,6 +30,7 @@ from student_losses import (
 from teacher_losses import teacher_loss
 
 from talkhead_models.autoencoder import AutoencoderConfig, MotionAutoencoder
+from talkhead_models.bundle import save_bundle
 from talkhead_models.denoiser import Denoiser, DenoiserConfig
 from talkhead_models.motion import EXPRESSION_SIZE, MOTION_SIZE
 from talkhead_models.speech_kinds import WIDE_SIZE
@@ -249,4 +250,19 @@ def test_small_networks_keep_the_mechanisms() -> None:
         assert (
             replace(config, width=recipe.denoiser.width, layers=4, heads=5, speech_width=48)
             == recipe.denoiser
+        )
+
+
+def test_weights_come_from_a_run_or_from_a_bundle(tmp_path: Path) -> None:
+    recipe = tiny(RECIPES["rest"])
+    run = Run(Denoiser(recipe.teacher), 1e-3, tmp_path / "run.pt")
+    run.save()
+    tensors = {f"denoiser.{name}": t.half() for name, t in run.average.state_dict().items()}
+    config = {"denoiser": asdict(recipe.teacher)}
+    save_bundle(tmp_path / "teacher.safetensors", tensors, config, {})
+    for path in (tmp_path / "run.pt", tmp_path / "teacher.safetensors"):
+        weights, found = load_weights(path)
+        assert found == recipe.teacher
+        torch.testing.assert_close(
+            weights["output.weight"], run.average.output.weight, atol=1e-3, rtol=1e-3
         )
