@@ -113,7 +113,7 @@ def weights(features: Array) -> tuple[Array, Array, Array]:
     bilabial, others = features[:, BILABIAL], features[:, BILABIAL + 1 : LOUDNESS].max(1)
     rivals = 0.7 * others + 0.3 * features[:, SILENCE]
     lead = bilabial / (bilabial + rivals + 1e-6)
-    closing = np.clip(2.5 * per_frame(smoothed(lead, (1, 2, 3, 2, 1)), num_frames) - 0.5, 0, 1)
+    closing = np.clip(3.0 * per_frame(smoothed(lead, (1, 2, 3, 2, 1)), num_frames) - 0.6, 0, 1)
     # Rest needs silence for a while: the smallest of a tenth of a second, then smooth.
     silent = features[:, SILENCE]
     sustained = np.min([silent[i : len(silent) - 4 + i] for i in range(5)], axis=0)

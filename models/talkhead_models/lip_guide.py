@@ -51,7 +51,7 @@ class LipGuideConfig:
     width: int = 64
     hidden: int = 192
     dropout: float = 0.3
-    clarity: float = 0.5
+    clarity: float = 0.55
     strength: float = 0.85
     amplitude: float = 0.165
 
