@@ -197,7 +197,7 @@ TEXT = "Small networks, guidance 1.5, without the articulatory constraint. "
 EXPERIMENTS = {
     "temposyncdiff-steps": Experiment(
         "TempoSyncDiff: teacher and students",
-        TEXT + "Noise prediction, viseme tokens. `to_teacher` is the lip distance to the teacher's"
+        TEXT + "Noise prediction, viseme tokens. The distance to the teacher is that to its"
         " motion from the same noise; the time is one core's for a chunk of 1.28 s.",
         (*SYNC, "corr_grid", "fmd", "to_teacher", "jerk", "diversity_pose", "ms_per_chunk"),
         tempo_steps,
