@@ -35,7 +35,7 @@ from motion_statistics import MotionStatistics
 from phone_sync import Phones, read_phones
 from recipes import Recipe, small
 from splits import SINGLE_SPEAKER
-from student_losses import guided
+from student_losses import guided, in_the_middle
 from torch import Tensor
 from train_autoencoder import lip_matrix
 
@@ -305,8 +305,7 @@ class OfflineGenerator(MotionGenerator):
         padded = np.concatenate(
             [silence(max(0, -start), size), self.features[max(0, start) :], silence(length, size)]
         )
-        heard = padded[max(0, start) - max(0, start) : length] if start < 0 else padded[:length]
-        speech = speech_windows(as_tensor(heard, self.device), config)
+        speech = speech_windows(as_tensor(padded[:length], self.device), config)
         before = as_tensor(state.latents, self.device)[:, -chunk:]
         keep = torch.ones(1, dtype=torch.bool)
         nothing = before[:, :0]
@@ -320,16 +319,7 @@ class OfflineGenerator(MotionGenerator):
         guidance = torch.full((1,), options.guidance_scale)
         predict = guided(self.wide_view, conditions, speech, guidance)
         behind = chunk_noise(state.seed, -1 - state.chunk_index, chunk, config.latent_size)
-
-        def at_work(noisy: Tensor, time: Tensor, target: Tensor) -> Tensor:
-            from talkhead_models.sampling import FIRST_TIME
-
-            levels = torch.stack(
-                [torch.zeros_like(time), time, torch.full_like(time, FIRST_TIME)], 1
-            ).repeat_interleave(chunk, dim=1)
-            whole = torch.cat([before, noisy, behind], dim=1)
-            return predict(whole, levels, levels)[:, chunk : 2 * chunk]
-
         noise = chunk_noise(state.seed, state.chunk_index, chunk, config.latent_size)
+        at_work = in_the_middle(predict, before, behind)
         made = sample(at_work, noise, options.num_inference_steps, config.prediction)
         return made, state.remembered

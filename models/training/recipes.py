@@ -31,7 +31,6 @@ class Recipe:
         matching: weight of distribution matching (AsymTalker).
         anchor: weight of the identity anchor (TempoSyncDiff).
         temporal: weight of the temporal regularisation (TempoSyncDiff).
-        true_lips: weight of the real lips beside the teacher's as what the student's should be.
         steps: numbers of steps the student learns, most often the last.
         guidance: range of guidance scales the student learns.
     """
@@ -45,7 +44,6 @@ class Recipe:
     matching: float = 0.0
     anchor: float = 0.0
     temporal: float = 0.0
-    true_lips: float = 0.0
     steps: tuple[int, ...] = (1, 2, 4)
     guidance: tuple[float, float] = field(default=(0.5, 3.0))
 

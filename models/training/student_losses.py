@@ -113,7 +113,12 @@ def asynchronous(model: Denoiser, scene: Scene, recipe: Recipe, keep: Tensor) ->
     nothing = scene.past[:, :0]
     conditions = Conditions(nothing, speech[:, :0], scene.batch.reference, scene.batch.style, keep)
     predict = guided(model, conditions, speech, scene.guidance)
-    behind = torch.randn_like(before)
+    return in_the_middle(predict, before, torch.randn_like(before))
+
+
+def in_the_middle(predict: Predict, before: Tensor, behind: Tensor) -> Predict:
+    """A prediction of three chunks as one of the chunk between a clean one and noise, (B, N, Z) each."""
+    chunk = before.shape[1]
 
     def at_work(noisy: Tensor, time: Tensor, target: Tensor) -> Tensor:
         whole = torch.cat([before, noisy, behind], dim=1)
@@ -186,7 +191,7 @@ def student_losses(
     student = networks.student
     config, kind = student.config, student.config.prediction
     scene = set_scene(networks, batch, recipe, rng)
-    clean, speech, motion = batch.chunk(scene.first, config.chunk_steps)
+    clean, speech, _ = batch.chunk(scene.first, config.chunk_steps)
     with torch.no_grad():
         teacher = teacher_at(networks, scene, recipe, speech)
         theirs = networks.teacher.config.prediction
@@ -205,7 +210,7 @@ def student_losses(
         at = (times[0][ends], times[1][ends])
         reached = step_to(prediction[ends], here[ends], *at, kind)
         pair = (reached, there[ends])
-        losses |= motion_losses(networks, scene, recipe, pair, (motion[ends], ends))
+        losses |= motion_losses(networks, scene, recipe, pair, ends)
     if recipe.matching:
         losses["matching"] = recipe.matching * matching_loss(networks, scene, recipe, predict)
     return losses, scene
@@ -216,7 +221,7 @@ def motion_losses(
     scene: Scene,
     recipe: Recipe,
     latents: tuple[Tensor, Tensor],
-    true: tuple[Tensor, Tensor],
+    rows: Tensor,
 ) -> dict[str, Tensor]:
     """Losses on decoded motion.
 
@@ -225,9 +230,8 @@ def motion_losses(
         scene: of the batch.
         recipe: the mechanisms.
         latents: (B', N, Z) reached by the student, and wanted by the teacher.
-        true: real motion (B', 4 N, D), and the rows of the batch, (B',).
+        rows: of the batch, (B',).
     """
-    motion, rows = true
     autoencoder, context = networks.autoencoder, networks.autoencoder.config.decoder_context
     behind = scene.batch.before(scene.first, context)[rows]
     seen = scene.past[rows][:, -context:]
@@ -237,11 +241,6 @@ def motion_losses(
     moved = (made - wanted)[..., :K] @ networks.lips / 0.02
     lips = moved.square().mean() + 2 * moved.diff(dim=1).square().mean()
     losses = {"lips": 0.3 * lips}
-    if recipe.true_lips:
-        spoken = scene.batch.spoken[rows].float()[:, None, None]
-        missed = (made - motion)[..., :K] @ networks.lips / 0.02 * spoken
-        each = missed.square().mean() + 2 * missed.diff(dim=1).square().mean()
-        losses["true_lips"] = recipe.true_lips * each
     if recipe.anchor:
         scale = motion_scale(autoencoder)
         anchor = identity_anchor(made, scene.batch.motion[rows], scale)
