@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -180,30 +179,33 @@ class Status:
 
 
 class Control:
-    """How a run is stopped from outside; safe to use from signal handlers and threads."""
+    """How a run is stopped from outside; safe to use from signal handlers and threads.
+
+    Plain flags, no `threading.Event`: its lock is not to be taken again by a second signal's handler.
+    """
 
     def __init__(self) -> None:
-        self._stop = threading.Event()
-        self._abort = threading.Event()
+        self._stop = False
+        self._abort = False
 
     def stop(self) -> None:
         """Start no more rows; those that are running finish."""
-        self._stop.set()
+        self._stop = True
 
     def abort(self) -> None:
         """Stop at once; running rows keep their finished segments."""
-        self._stop.set()
-        self._abort.set()
+        self._stop = True
+        self._abort = True
 
     @property
     def stopping(self) -> bool:
         """Whether no more rows are to be started."""
-        return self._stop.is_set()
+        return self._stop
 
     @property
     def aborted(self) -> bool:
         """Whether running rows are to be stopped, too."""
-        return self._abort.is_set()
+        return self._abort
 
 
 class Backend(Protocol):
