@@ -40,7 +40,8 @@ from talkhead_cli.drive import ClipReader, add_appearance, has_appearance, measu
 from talkhead_cli.errors import TalkheadError
 from talkhead_cli.face import Portrait, get_backend, make_portrait, select_face
 from talkhead_cli.face.portrait import check_face
-from talkhead_cli.pipeline import MotionSource, TalkingHeadPipeline
+from talkhead_cli.pipeline import TalkingHeadPipeline
+from talkhead_cli.playback import MotionSource
 from talkhead_cli.render import speech_encoder
 from talkhead_cli.settings import resolve_settings
 from talkhead_models.basis import FaceBasis, lip_gaps, rotation_angles

@@ -79,8 +79,8 @@ def stage_table(args: argparse.Namespace, folder: Path) -> None:
         portrait.mesh,
         portrait.person_mask,
         pipeline.basis,
-        pipeline.refiners,
-        pipeline.detail,
+        pipeline.networks.refiners,
+        pipeline.networks.detail,
     )
     kept: list[np.ndarray] = []
 

@@ -263,6 +263,7 @@ def features_of(
     from talkhead_cli.loudness import FeatureStream, mel_energy
     from talkhead_models.lip_audio import WideStream
     from talkhead_models.speech import encode_block, start_stream
+    from talkhead_models.threads import one_thread
 
     state, stream = start_stream(), FeatureStream()
     wide = WideStream(lip_encoder) if lip_encoder is not None else None
@@ -275,9 +276,10 @@ def features_of(
         return np.concatenate([features, wide.take(len(features))], axis=1)
 
     for mel, final in mel_blocks(blocks):
-        visemes, prosody, state = encode_block(encoder, state, mel, final)
-        if wide is not None:
-            wide.push(mel, final)
+        with one_thread():
+            visemes, prosody, state = encode_block(encoder, state, mel, final)
+            if wide is not None:
+                wide.push(mel, final)
         pairs = np.concatenate([odd, mel])
         whole = len(pairs) // 2 * 2
         energies, odd = np.concatenate([energies, mel_energy(pairs[:whole])]), pairs[whole:]

@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from talkhead_cli.result import count_frames
-from talkhead_models.appearance import encode_mouths, load_appearance_encoder
+from talkhead_cli.playback import (
+    Checkpoint,
+    MotionSource,
+    Playback,
+    elapsed_in,
+    length_of,
+    motion_steps,
+)
+from talkhead_models.appearance import AppearanceEncoder, encode_mouths, load_appearance_encoder
 from talkhead_models.basis import FaceBasis, Pose
 from talkhead_models.breathing import breathing
 from talkhead_models.bundle import bundle_path, read_checked
 from talkhead_models.detail import Detail, load_detail
-from talkhead_models.generator import GenerateOptions, MotionGenerator
+from talkhead_models.generator import MotionGenerator
 from talkhead_models.generator_bundle import load_motion_generator
 from talkhead_models.lip_audio import LIP_AUDIO, LipAudioEncoder, load_lip_audio
 from talkhead_models.live import SpeechStream, stream_motion
-from talkhead_models.motion import MOTION_FPS, FaceMotion
+from talkhead_models.motion import FaceMotion
 from talkhead_models.refiner import Refiner, load_refiner
 from talkhead_models.renderer import FaceRenderer
-from talkhead_models.resample import resample_stream
 from talkhead_models.rig import FaceRig
 from talkhead_models.speech import SpeechFeatures
 from talkhead_models.speech_kinds import WIDE_SIZE
@@ -33,10 +39,6 @@ from talkhead_models.speech_kinds import WIDE_SIZE
 if TYPE_CHECKING:
     from talkhead_cli.face import Portrait
     from talkhead_cli.settings import RenderSettings
-
-MotionSource = SpeechFeatures | SpeechStream | Iterable[FaceMotion]
-"""What a portrait is animated with: speech that motion is generated from, whole or while it arrives, or motion of any
-one frame rate."""
 
 REFINERS = {"mouth": "refiner-mouth", "eyes": "refiner-eyes"}
 """Patch name to bundle name."""
@@ -60,77 +62,110 @@ MAX_FRAMES = 16
 """Frames rendered at once: enough to fill the refiner's batch, few enough to start early."""
 
 
-def load_generator(settings: RenderSettings) -> MotionGenerator:
-    """The preset's motion generator, its blinks as frequent as the settings say."""
-    generator = load_motion_generator(settings.bundle, device=settings.device)
-    if settings.blink_scale > 0:
-        events = generator.parts.events
-        events = replace(events, blink_seconds=events.blink_seconds / settings.blink_scale)
-        generator.parts = replace(generator.parts, events=events)
-    return generator
+@dataclass(frozen=True)
+class Networks:
+    """What a preset's bundle loads; shared by pipelines whose settings differ in other things.
 
-
-def length_of(source: MotionSource, fps: Fraction) -> int:
-    """Frames of a stream of speech that has ended.
-
-    Raises:
-        ValueError: it has not, or it is not such a stream.
+    Attributes:
+        bundle: name of the generator's bundle.
+        device: where they lie.
+        basis: the face model.
+        generator: makes motion from speech.
+        refiners: by patch name.
+        detail: paints the mouths of large faces.
+        appearance: reads the look of a mouth off a picture.
+        lip_audio: second encoder of speech, where the generator reads features of every kind; else None.
+        hashes: bundle name to sha256 of what was loaded.
     """
-    if not isinstance(source, SpeechStream) or source.duration_seconds is None:
-        raise ValueError("num_frames can only be left out for a stream of speech that tells them")
-    return count_frames(source.duration_seconds, fps)
+
+    bundle: str
+    device: str
+    basis: FaceBasis
+    generator: MotionGenerator
+    refiners: dict[str, Refiner]
+    detail: Detail
+    appearance: AppearanceEncoder
+    lip_audio: LipAudioEncoder | None
+    hashes: dict[str, str]
+
+    @classmethod
+    def load(cls, bundle: str, device: str) -> Networks:
+        """Load them.
+
+        Raises:
+            BundleError: a bundle is missing or damaged.
+        """
+        generator = load_motion_generator(bundle, device=device)
+        wide = generator.denoiser.config.feature_size == WIDE_SIZE
+        names = ("face-basis", bundle, *REFINERS.values(), DETAIL, APPEARANCE)
+        names += (LIP_AUDIO,) if wide else ()
+        return cls(
+            bundle=bundle,
+            device=device,
+            basis=FaceBasis.load(),
+            generator=generator,
+            refiners={patch: load_refiner(name).to(device) for patch, name in REFINERS.items()},
+            detail=load_detail(DETAIL).to(device),
+            appearance=load_appearance_encoder(APPEARANCE),
+            lip_audio=load_lip_audio(LIP_AUDIO, device) if wide else None,
+            hashes={name: read_checked(bundle_path(name))[1] for name in names},
+        )
 
 
-def elapsed_in(source: MotionSource) -> float:
-    """Seconds that went into getting speech, not motion."""
-    return source.elapsed_seconds if isinstance(source, SpeechStream) else 0.0
-
-
-def scale_motion(motion: FaceMotion, settings: RenderSettings) -> FaceMotion:
-    """Apply the strengths of the settings."""
-    pose = np.float32(0.0 if settings.still else settings.pose_scale)
-    return replace(
-        motion,
-        expression=motion.expression * np.float32(settings.expression_scale),
-        lids=motion.lids if settings.blink_scale > 0 else np.zeros_like(motion.lids),
-        rotation=motion.rotation * pose,
-        translation=motion.translation * pose,
-    )
+def blinking(generator: MotionGenerator, blink_scale: float) -> MotionGenerator:
+    """A generator whose blinks are as frequent as the settings say; it shares the other's networks."""
+    if blink_scale in {0, 1}:
+        return generator
+    changed = copy.copy(generator)
+    events = generator.parts.events
+    events = replace(events, blink_seconds=events.blink_seconds / blink_scale)
+    changed.parts = replace(generator.parts, events=events)
+    return changed
 
 
 class TalkingHeadPipeline:
     """Loads the networks of a preset; renders any number of clips.
 
     Attributes:
-        hashes: bundle name to sha256 of what was loaded.
-        lip_audio: second encoder of speech, where the generator reads features of every kind; else None.
+        settings: of the renders.
+        networks: what was loaded.
+        max_frames: frames rendered at once.
         timings: seconds spent by stage so far: prepare, generator, renderer.
     """
 
-    def __init__(self, settings: RenderSettings) -> None:
+    def __init__(self, settings: RenderSettings, networks: Networks | None = None) -> None:
         """Load the networks.
 
         Args:
             settings: resolved settings; `device` names a device that exists.
+            networks: already loaded, of the settings' bundle and device.
 
         Raises:
             BundleError: a bundle is missing or damaged.
+            ValueError: the networks are others than the settings name.
         """
         self.settings = settings
+        self.networks = networks or Networks.load(settings.bundle, settings.device)
+        if (self.networks.bundle, self.networks.device) != (settings.bundle, settings.device):
+            raise ValueError("the networks are of another bundle or on another device")
+        self.generator = blinking(self.networks.generator, settings.blink_scale)
+        self.max_frames = MAX_FRAMES
         self.timings: dict[str, float] = {"prepare": 0.0, "generator": 0.0, "renderer": 0.0}
-        self.basis = FaceBasis.load()
-        self.generator = load_generator(settings)
-        self.refiners: dict[str, Refiner] = {
-            patch: load_refiner(name).to(settings.device) for patch, name in REFINERS.items()
-        }
-        self.detail: Detail | None = load_detail(DETAIL).to(settings.device)
-        self.appearance = load_appearance_encoder(APPEARANCE)
-        names = ("face-basis", settings.bundle, *REFINERS.values(), DETAIL, APPEARANCE)
-        self.lip_audio: LipAudioEncoder | None = None
-        if self.generator.denoiser.config.feature_size == WIDE_SIZE:
-            self.lip_audio = load_lip_audio(LIP_AUDIO, settings.device)
-            names += (LIP_AUDIO,)
-        self.hashes = {name: read_checked(bundle_path(name))[1] for name in names}
+
+    @property
+    def basis(self) -> FaceBasis:
+        """The face model."""
+        return self.networks.basis
+
+    @property
+    def hashes(self) -> dict[str, str]:
+        """Bundle name to sha256 of what was loaded."""
+        return self.networks.hashes
+
+    @property
+    def lip_audio(self) -> LipAudioEncoder | None:
+        """The second encoder of speech, where the generator reads features of every kind."""
+        return self.networks.lip_audio
 
     def motion(self, source: MotionSource, num_frames: int | None) -> Iterator[FaceMotion]:
         """The clip's motion at the output frame rate, chunk by chunk, strengths applied.
@@ -139,26 +174,8 @@ class TalkingHeadPipeline:
             source: features of the driving audio, or motion.
             num_frames: output frames; None where a stream of speech tells them when it ends.
         """
-        settings = self.settings
-        fps = Fraction(settings.fps)
-        stream: Iterable[FaceMotion]
-        if isinstance(source, SpeechFeatures | SpeechStream):
-            options = GenerateOptions(
-                num_inference_steps=settings.num_inference_steps,
-                guidance_scale=settings.guidance_scale,
-            )
-            if isinstance(source, SpeechStream):
-                stream = stream_motion(self.generator, source.blocks, settings.seed, options)
-            else:
-                stream = self.generator.generate(source.array, seed=settings.seed, options=options)
-            resampled = fps != MOTION_FPS
-        else:
-            stream, resampled = source, True
-        if resampled:
-            length = partial(length_of, source, fps) if num_frames is None else num_frames
-            stream = resample_stream(stream, fps, length)
-        for chunk in stream:
-            yield scale_motion(chunk, settings)
+        for motion, _ in motion_steps(self.generator, self.settings, source, num_frames):
+            yield motion
 
     def _own_mouth(
         self, portrait: Portrait, rig: FaceRig
@@ -169,13 +186,17 @@ class TalkingHeadPipeline:
             return None, np.float32(0)
         poses = Pose(*(np.asarray(value)[None] for value in rig.pose))
         codes = encode_mouths(
-            self.appearance, [portrait.image], portrait.mesh[None], rig.neutral, poses
+            self.networks.appearance, [portrait.image], portrait.mesh[None], rig.neutral, poses
         )
         return codes[0], np.float32(OWN_HABIT * shown)
 
     def render(
-        self, portrait: Portrait, source: MotionSource, num_frames: int | None
-    ) -> Iterator[NDArray[np.uint8]]:
+        self,
+        portrait: Portrait,
+        source: MotionSource,
+        num_frames: int | None,
+        begin: Checkpoint | None = None,
+    ) -> Playback:
         """Frames of one clip; the portrait is made ready before the first is asked for.
 
         Args:
@@ -183,18 +204,19 @@ class TalkingHeadPipeline:
             source: features of the driving audio, or motion.
             num_frames: frames to make, None where a stream of speech tells them when it ends; where the source is a
                 little short, its last frame is held.
+            begin: a checkpoint of the same clip to go on from.
 
         Returns:
-            (n, H, W, 3) uint8 RGB, `num_frames` in all.
+            (n, H, W, 3) uint8 RGB, `num_frames` in all; those after the checkpoint, if there is one.
         """
         started = time.perf_counter()
         renderer = FaceRenderer.create(
             portrait.image,
             portrait.mesh,
             portrait.person_mask,
-            self.basis,
-            self.refiners,
-            self.detail,
+            self.networks.basis,
+            self.networks.refiners,
+            self.networks.detail,
             device=self.settings.device,
         )
         generated = isinstance(source, SpeechFeatures | SpeechStream)
@@ -202,8 +224,10 @@ class TalkingHeadPipeline:
         if isinstance(source, SpeechStream):
             self._rehearse(renderer)
         self.timings["prepare"] += time.perf_counter() - started
-        most = int(np.clip(FRAME_MEMORY // portrait.image.nbytes, 1, MAX_FRAMES))
-        return self._draw(renderer, self._exactly(source, num_frames), (own, habit), most)
+        most = int(np.clip(FRAME_MEMORY // portrait.image.nbytes, 1, self.max_frames))
+        done = begin.num_frames if begin is not None else 0
+        steps = self._exactly(source, num_frames, begin)
+        return Playback(self._draw(renderer, steps, (own, habit), most, done), done)
 
     def _rehearse(self, renderer: FaceRenderer) -> None:
         """Make one frame of nothing: the first use of a network takes many times as long as the second."""
@@ -215,15 +239,15 @@ class TalkingHeadPipeline:
     def _draw(
         self,
         renderer: FaceRenderer,
-        motions: Iterable[FaceMotion],
+        steps: Iterable[tuple[FaceMotion, Checkpoint | None]],
         mouth: tuple[NDArray[np.float32] | None, np.float32],
         most: int,
-    ) -> Iterator[NDArray[np.uint8]]:
+        done: int,
+    ) -> Iterator[tuple[NDArray[np.uint8], Checkpoint | None]]:
         """Frames of motion, at most so many at once; the very first ones one by one, so that they leave early."""
         own, habit = mouth
         fps = Fraction(self.settings.fps)
-        done = 0
-        for chunk in motions:
+        for chunk, checkpoint in steps:
             start = 0
             while start < chunk.num_frames:
                 started = time.perf_counter()
@@ -240,17 +264,19 @@ class TalkingHeadPipeline:
                 start += size
                 done += motion.num_frames
                 self.timings["renderer"] += time.perf_counter() - started
-                yield frames
+                yield frames, checkpoint if start >= chunk.num_frames else None
 
-    def _exactly(self, source: MotionSource, num_frames: int | None) -> Iterator[FaceMotion]:
+    def _exactly(
+        self, source: MotionSource, num_frames: int | None, begin: Checkpoint | None
+    ) -> Iterator[tuple[FaceMotion, Checkpoint | None]]:
         """The motion cut, or its last frame held, to `num_frames`; times the generator."""
-        done = 0
-        last: FaceMotion | None = None
+        done = begin.num_frames if begin is not None else 0
+        last = begin.last if begin is not None else None
         total = num_frames
-        motions = self.motion(source, num_frames)
+        steps = motion_steps(self.generator, self.settings, source, num_frames, begin)
         while total is None or done < total:
             started, listened = time.perf_counter(), elapsed_in(source)
-            motion = next(motions, None)
+            motion, checkpoint = next(steps, (None, None))
             listened = elapsed_in(source) - listened
             self.timings["generator"] += time.perf_counter() - started - listened
             if isinstance(source, SpeechStream) and source.duration_seconds is not None:
@@ -258,15 +284,14 @@ class TalkingHeadPipeline:
             if motion is None:
                 if last is None or total is None:
                     raise ValueError("there is no motion to render")
-                held = np.repeat(last.to_array(), total - done, 0)
-                motion = FaceMotion.from_array(held, last.fps)
+                held = np.repeat(last[None], total - done, 0)
+                motion = FaceMotion.from_array(held, self.settings.fps)
             if total is not None:
                 motion = motion[: total - done]
-            last = motion[-1:]
+            last = motion.to_array()[-1]
             done += motion.num_frames
-            yield motion
+            yield motion, checkpoint
 
     def close(self) -> None:
         """Let go of the networks."""
-        self.refiners = {}
-        self.detail = None
+        del self.networks, self.generator

@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 
     from talkhead_cli.face import Portrait
     from talkhead_cli.media import VideoWriter
-    from talkhead_cli.pipeline import MotionSource, TalkingHeadPipeline
+    from talkhead_cli.pipeline import TalkingHeadPipeline
+    from talkhead_cli.playback import MotionSource
     from talkhead_cli.sound import PipedSound
     from talkhead_models.lip_audio import LipAudioEncoder
     from talkhead_models.speech import SpeechEncoder

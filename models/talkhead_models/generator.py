@@ -8,7 +8,6 @@ the other.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -36,6 +35,7 @@ from talkhead_models.streaming import (
     silence,
     speech_windows,
 )
+from talkhead_models.threads import one_thread
 
 FloatArray = NDArray[np.float32]
 
@@ -88,18 +88,6 @@ class GeneratorParts:
     style: FloatArray
     distilled: bool = True
     guide: LipGuide | None = None
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Let torch use one thread: sums then have one order whatever the machine's thread count, so
-    that motion is the same bit for bit; a chunk is too small to gain from more."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 class MotionGenerator:
@@ -355,21 +343,29 @@ class MotionGenerator:
         options: GenerateOptions | None = None,
         state: StreamState | None = None,
     ) -> Iterator[FaceMotion]:
-        """All chunks of a clip; the last one is cut to the clip's end.
+        """All chunks of a clip; the last one is cut to the clip's end. See `walk`."""
+        for motion, _ in self.walk(features, state or self.start(seed), options):
+            yield motion
+
+    def walk(
+        self,
+        features: FloatArray,
+        state: StreamState,
+        options: GenerateOptions | None = None,
+    ) -> Iterator[tuple[FaceMotion, StreamState]]:
+        """The chunks of a clip from a state on, each with the state that it leaves behind.
 
         Args:
-            features: (L, F) float32 at 50/s, two vectors a frame; an odd last vector makes one
-                more frame.
-            seed: fixes everything random.
+            features: (L, F) float32 at 50/s of the whole clip, two vectors a frame; an odd last
+                vector makes one more frame.
+            state: from `start`, or one that an earlier walk gave; its chunk_index says which chunk
+                comes first.
             options: how to sample.
-            state: to begin from instead of `start(seed)`; its chunk_index says which chunk comes
-                first.
         """
-        state = state or self.start(seed)
         plan = ChunkPlan(-(-len(features) // FEATURES_PER_FRAME), self.frames_per_chunk)
         while state.chunk_index < plan.num_chunks:
             index = state.chunk_index
             motion, state = self.step(
                 state, chunk_features(features, index, self.denoiser.config), options
             )
-            yield motion[: plan.frames_of(index)]
+            yield motion[: plan.frames_of(index)], state

@@ -5,7 +5,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from talkhead_cli.pipeline import TalkingHeadPipeline, scale_motion
+from talkhead_cli.pipeline import TalkingHeadPipeline
+from talkhead_cli.playback import scale_motion
 from talkhead_cli.settings import RenderSettings
 from talkhead_models.motion import MOTION_SIZE, FaceMotion
 from talkhead_models.speech import FEATURE_SIZE, SpeechFeatures
