@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from talkhead_cli.batch.job import Backend, BatchRequest
+from talkhead_cli.batch.job import RUN_FOLDER, Backend, BatchRequest
 from talkhead_cli.errors import UsageError
 
 
@@ -23,7 +23,7 @@ def open_backend(request: BatchRequest) -> Backend:
         from talkhead_cli.batch.pool import LocalBackend
 
         devices = expand_devices(request.devices)
-        return LocalBackend(request.workers or len(devices), devices)
+        return LocalBackend(request.workers or len(devices), devices, request.out_dir / RUN_FOLDER)
     if request.backend == "dask":
         from talkhead_cli.batch.dask_backend import DaskBackend
 

@@ -1,1 +1,240 @@
 """The local backend: one process a slot, each in an executor of its own, so that a death is one row's alone."""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import socket
+import threading
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor, Future
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from talkhead_cli.batch.job import TICK_SECONDS, Control, Job, Outcome
+from talkhead_cli.batch.lock import hold_as_worker
+from talkhead_cli.batch.worker import prepare_worker, render_job
+from talkhead_cli.errors import EXIT_BUG
+
+Task = Callable[[Job, str], Outcome]
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+class LocalBackend:
+    """Worker processes on this machine; a context manager, since it owns them.
+
+    Args:
+        workers: processes.
+        devices: dealt out to the workers in turn, as torch names them.
+        folder: the run's folder, which workers hold until they end; None where there is none.
+        task: what a worker does with a job and a device.
+    """
+
+    name = "local"
+
+    def __init__(
+        self,
+        workers: int,
+        devices: Sequence[str],
+        folder: Path | None = None,
+        task: Task = render_job,
+    ) -> None:
+        self.workers = workers
+        self.devices = tuple(devices)
+        self.threads = share_threads(workers)
+        self._task = task
+        self._slots = [
+            Slot(devices[index % len(devices)], self.threads, folder) for index in range(workers)
+        ]
+
+    def __enter__(self) -> LocalBackend:
+        # A worker that has grown is replaced between two rows; that this is done while a row waits is no news.
+        warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._kill()
+
+    def run(self, jobs: Sequence[Job], control: Control) -> Iterator[Outcome | None]:
+        """See `talkhead_cli.batch.job.Backend`."""
+        waiting = deque(jobs)
+        ended: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
+        leave = threading.Event()
+
+        def serve(slot: Slot) -> None:
+            while not (control.stopping or leave.is_set()):
+                try:
+                    job = waiting.popleft()
+                except IndexError:
+                    return
+                ended.put(slot.render(self._task, job))
+
+        threads = [
+            threading.Thread(target=serve, args=(slot,), name=f"slot-{index}", daemon=True)
+            for index, slot in enumerate(self._slots[: len(jobs)])
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            # In this order: a thread's last outcome is there before the thread is seen to have ended.
+            while any(thread.is_alive() for thread in threads) or not ended.empty():
+                try:
+                    yield ended.get(timeout=TICK_SECONDS)
+                except queue.Empty:
+                    yield None
+                if control.aborted:
+                    self._kill()
+        finally:
+            leave.set()
+            if any(thread.is_alive() for thread in threads):
+                self._kill()
+            for thread in threads:
+                thread.join()
+
+    def _kill(self) -> None:
+        for slot in self._slots:
+            slot.kill()
+
+
+class Slot:
+    """One place for a worker: a process, started when first needed and again when it has died.
+
+    Args:
+        device: where its rows are rendered.
+        threads: CPU threads that its process may keep busy.
+        folder: the run's folder.
+    """
+
+    starting = threading.Lock()
+    """Processes are started one after the other: what a child inherits is set up for it alone."""
+
+    def __init__(self, device: str, threads: int, folder: Path | None) -> None:
+        self.device = device
+        self.threads = threads
+        self.folder = folder
+        self._executor: Any = None
+        self._process: Any = None
+        self._lock = threading.Lock()
+
+    def render(self, task: Task, job: Job) -> Outcome:
+        """Have a job done by this slot's process; never raises."""
+        try:
+            future = self._submit(task, job)
+        except Exception as error:  # no process, no memory, no descriptors
+            return self._failed(job, error)
+        process = self._process
+        try:
+            return future.result()
+        except (BrokenExecutor, RuntimeError) as error:
+            # The second kind is what an executor says that was shut down under its job.
+            self.kill()
+            return self._lost(job, process, error)
+        except Exception as error:
+            return self._failed(job, error)
+
+    def kill(self) -> None:
+        """End the process and its children at once."""
+        with self._lock:
+            executor, self._executor = self._executor, None
+        if executor is not None:
+            executor.shutdown(wait=True, kill_workers=True)
+
+    def _submit(self, task: Task, job: Job) -> Future[Outcome]:
+        """Hand a job over; a process that died while it had nothing to do is replaced."""
+        try:
+            return self._start(task, job)
+        except BrokenExecutor:
+            self.kill()
+            return self._start(task, job)
+
+    def _start(self, task: Task, job: Job) -> Future[Outcome]:
+        with self.starting, self._lock:
+            if self._executor is None:
+                self._executor = self._open()
+            executor = self._executor
+            future: Future[Outcome] = executor.submit(task, job, self.device)
+            self._process = next(iter(executor._processes.values()), None)
+            return future
+
+    def _open(self) -> Any:
+        from joblib.externals.loky import ProcessPoolExecutor
+
+        return ProcessPoolExecutor(
+            max_workers=1,
+            initializer=start_worker,
+            initargs=(os.getpid(), self.threads, self.folder),
+            env=dict.fromkeys(THREAD_VARIABLES, str(self.threads)),
+        )
+
+    def _lost(self, job: Job, process: Any, error: BaseException) -> Outcome:
+        return Outcome(
+            row=job.row,
+            key=job.key,
+            state="lost",
+            worker=f"{socket.gethostname()}:{getattr(process, 'pid', 0)}",
+            device=self.device,
+            kind="WorkerLost",
+            message=f"the worker {describe_end(process)}",
+            exit_code=EXIT_BUG,
+        )
+
+    def _failed(self, job: Job, error: BaseException) -> Outcome:
+        return Outcome(
+            row=job.row,
+            key=job.key,
+            state="failed",
+            device=self.device,
+            kind=type(error).__name__,
+            message=f"the row could not be handed to a worker: {' '.join(str(error).split())}",
+            exit_code=EXIT_BUG,
+        )
+
+
+def start_worker(parent: int, threads: int, folder: Path | None) -> None:
+    """Make a fresh process a worker of this run.
+
+    Args:
+        parent: process id of the run.
+        threads: CPU threads that it may keep busy.
+        folder: the run's folder.
+    """
+    prepare_worker(threads)
+    if os.getppid() != parent:
+        os._exit(1)  # the run ended while this process started, before anything watched for that
+    if folder is not None:
+        hold_as_worker(folder)
+
+
+def share_threads(workers: int) -> int:
+    """CPU threads for each of some workers, so that together they fill the machine and do not fight.
+
+    Args:
+        workers: processes on this machine.
+    """
+    import joblib
+
+    share = max(1, int(joblib.cpu_count()) // workers)
+    wanted = os.environ.get("OMP_NUM_THREADS", "")
+    return min(share, int(wanted)) if wanted.isdecimal() and int(wanted) > 0 else share
+
+
+def describe_end(process: Any) -> str:
+    """How a process ended, in words."""
+    code = getattr(process, "exitcode", None)
+    if code is None:
+        return "ended"
+    if code >= 0:
+        return f"ended with exit code {code}"
+    name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
+    cause = "; most likely the machine ran out of memory" if name == "SIGKILL" else ""
+    return f"was killed ({name}{cause})"
