@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,15 +18,16 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save_file
 
+from talkhead_models.bundle_files import SUFFIX as SUFFIX
+from talkhead_models.bundle_files import SUMS_NAME as SUMS_NAME
+from talkhead_models.bundle_files import WEIGHTS_VARIABLE as WEIGHTS_VARIABLE
+from talkhead_models.bundle_files import BundleError as BundleError
+from talkhead_models.bundle_files import bundle_path as bundle_path
+from talkhead_models.bundle_files import list_bundles as list_bundles
+from talkhead_models.bundle_files import recorded_sums as recorded_sums
+from talkhead_models.bundle_files import weights_folder as weights_folder
+
 Network = TypeVar("Network", bound=torch.nn.Module)
-
-WEIGHTS_VARIABLE = "TALKHEAD_WEIGHTS"
-SUMS_NAME = "SHA256SUMS.json"
-SUFFIX = ".safetensors"
-
-
-class BundleError(RuntimeError):
-    """A bundle is missing, damaged, or not what its name says. The message says which file and what to do."""
 
 
 @dataclass(frozen=True)
@@ -47,40 +47,6 @@ class Bundle:
     config: dict[str, Any]
     metadata: dict[str, str] = field(default_factory=dict)
     sha256: str = ""
-
-
-def weights_folder() -> Path:
-    """The folder bundles are loaded from.
-
-    Raises:
-        BundleError: TALKHEAD_WEIGHTS is set and is not a folder.
-    """
-    chosen = os.environ.get(WEIGHTS_VARIABLE)
-    if chosen:
-        folder = Path(chosen)
-        if not folder.is_dir():
-            raise BundleError(
-                f"{WEIGHTS_VARIABLE} names {chosen}, which is not a folder: correct or unset it."
-            )
-        return folder
-    return Path(__file__).parent / "weights"
-
-
-def bundle_path(name_or_path: str | Path) -> Path:
-    """Where a bundle lies: a path is taken as it is, a name is looked up in `weights_folder`."""
-    path = Path(name_or_path)
-    return path if path.suffix == SUFFIX else weights_folder() / f"{name_or_path}{SUFFIX}"
-
-
-def list_bundles() -> list[str]:
-    """Names of the bundles in the weights folder, sorted."""
-    return sorted(path.stem for path in weights_folder().glob(f"*{SUFFIX}"))
-
-
-def recorded_sums(folder: Path) -> dict[str, str]:
-    """File name to sha256, as recorded beside the bundles; empty where nothing is recorded."""
-    sums = folder / SUMS_NAME
-    return json.loads(sums.read_text()) if sums.is_file() else {}
 
 
 def read_checked(path: Path) -> tuple[bytes, str]:
