@@ -14,6 +14,7 @@ import typer
 
 from talkhead_cli import __version__
 from talkhead_cli.commands import models, presets
+from talkhead_cli.commands.batch import batch
 from talkhead_cli.commands.common import Session
 from talkhead_cli.commands.doctor import doctor
 from talkhead_cli.commands.evaluate import evaluate
@@ -51,6 +52,7 @@ def talkhead(
 
 
 app.command()(render)
+app.command()(batch)
 app.command()(probe)
 app.command()(evaluate)
 app.add_typer(presets.app, name="presets")
@@ -73,7 +75,7 @@ def run(arguments: Sequence[str]) -> int:
     try:
         app(args=list(arguments), prog_name="talkhead", obj=session)
     except SystemExit as stop:
-        if stop.code == EXIT_INTERRUPTED:
+        if stop.code == EXIT_INTERRUPTED and not session.told:
             return interrupted(session)
         return stop.code if isinstance(stop.code, int) else EXIT_BUG if stop.code else EXIT_DONE
     except KeyboardInterrupt:

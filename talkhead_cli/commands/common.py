@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
@@ -15,9 +15,18 @@ Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say what is done
 
 @dataclass
 class Session:
-    """What `main` knows of the command that is running: where errors are to be shown."""
+    """What `main` knows of the command that is running.
+
+    Attributes:
+        reporter: where errors are to be shown.
+        told: the command has said itself how it ended.
+    """
 
     reporter: Reporter | None = None
+    told: bool = False
+
+
+AnyReporter = TypeVar("AnyReporter", bound=Reporter)
 
 
 def choose_reporter(
@@ -28,11 +37,23 @@ def choose_reporter(
     Raises:
         typer.BadParameter: options that exclude each other.
     """
+    return use_reporter(context, Reporter(choose_mode(as_json, quiet, verbose), verbose))
+
+
+def choose_mode(as_json: bool, quiet: bool, verbose: bool) -> Mode:
+    """Whom a command's output is for.
+
+    Raises:
+        typer.BadParameter: options that exclude each other.
+    """
     if quiet and verbose:
         raise typer.BadParameter("--quiet and --verbose exclude each other")
-    mode: Mode = "json" if as_json else "quiet" if quiet else "human"
-    setup_logging(verbose)
-    reporter = Reporter(mode, verbose)
+    return "json" if as_json else "quiet" if quiet else "human"
+
+
+def use_reporter(context: typer.Context, reporter: AnyReporter) -> AnyReporter:
+    """Send errors and log records where a command's events go."""
+    setup_logging(reporter.verbose)
     if isinstance(context.obj, Session):
         context.obj.reporter = reporter
     return reporter

@@ -1,0 +1,161 @@
+"""The table of a run on a terminal: what runs, what ended last, what failed, and when it ends."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from talkhead_cli.batch.board import (
+    Board,
+    Finished,
+    count,
+    duration_words,
+    ending_words,
+    printable,
+)
+from talkhead_cli.console import Event
+
+if TYPE_CHECKING:
+    from rich.console import Group, RenderableType
+    from rich.table import Table
+    from rich.text import Text
+
+STATE_STYLES = {"done": "green", "failed": "red", "lost": "yellow", "running": "cyan"}
+
+HEADING_LINES = 5
+"""Title, bar, blank line, headings of the columns, and the line below the table."""
+
+MIN_HEIGHT = 12
+"""Lines that the table takes even where the terminal says it has fewer."""
+
+BAR_WIDTH = 20
+
+
+def draw_board(board: Board, height: int, now: float) -> Group:
+    """A run as something that rich prints, in no more lines than there are.
+
+    Args:
+        board: what is known of the run.
+        height: lines of the terminal.
+        now: seconds since the epoch.
+    """
+    from rich.console import Group
+
+    room = max(height, MIN_HEIGHT) - HEADING_LINES - 1
+    running, finished, failures = share_lines(board, room)
+    parts: list[RenderableType] = [title(board), totals(board, now), ""]
+    parts.append(rows_table(board, running, finished, failures))
+    if board.stopping:
+        from rich.text import Text
+
+        parts.append(Text(board.stopping, style="bold yellow", no_wrap=True, overflow="ellipsis"))
+    return Group(*parts)
+
+
+def share_lines(board: Board, room: int) -> tuple[int, int, int]:
+    """Lines for running rows, rows that ended last, and failed rows; together at most `room`.
+
+    Running rows come first, but never take what a few failures and finished rows need.
+    """
+    ended = len(board.finished)
+    failures = min(len(board.failures), max(3, room // 4))
+    few = min(ended, 2)
+    running = min(len(board.running), max(1, room - failures - few))
+    finished = min(ended, max(0, room - running - failures))
+    return running, finished, failures
+
+
+def title(board: Board) -> Text:
+    """What is rendered, where to, by whom."""
+    from rich.text import Text
+
+    text = f"{printable(board.manifest)} → {printable(board.out_dir)}   {board.where}"
+    return Text(text, style="bold", no_wrap=True, overflow="ellipsis")
+
+
+def totals(board: Board, now: float) -> Table:
+    """The bar of the whole run, its numbers, and when it ends."""
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+    from rich.text import Text
+
+    ended = board.done + board.failed
+    words = [f"{ended:,} of {count(board.to_do, 'row')}"]
+    if board.failed:
+        words.append(f"{board.failed:,} failed")
+    if board.skipped:
+        words.append(f"{board.skipped:,} done before")
+    words.append(f"{board.waiting:,} waiting")
+    words.append(f"{board.frames_per_second:.1f} frames/s")
+    if board.seconds_left is not None:
+        words.append(ending_words(board.seconds_left, now))
+    table = Table.grid(padding=(0, 2))
+    table.add_column(width=BAR_WIDTH)
+    table.add_column(no_wrap=True, overflow="ellipsis")
+    bar = ProgressBar(total=max(1, board.to_do), completed=ended, width=BAR_WIDTH)
+    table.add_row(bar, Text("  ".join(words), style="red" if board.failed else ""))
+    return table
+
+
+def rows_table(board: Board, running: int, finished: int, failures: int) -> Table:
+    """Running rows, then those that ended last, then those that failed."""
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, expand=True)
+    table.add_column("row", justify="right", no_wrap=True, min_width=3)
+    table.add_column("video", no_wrap=True, overflow="ellipsis", ratio=1, min_width=12)
+    table.add_column("state", no_wrap=True, min_width=7)
+    table.add_column("", no_wrap=True, overflow="ellipsis", ratio=2)
+    for status in last_but(board.running.values(), running):
+        table.add_row(*running_cells(board, status))
+    for item in [
+        *islice(reversed(board.finished), finished),
+        *islice(reversed(board.failures), failures),
+    ]:
+        table.add_row(*finished_cells(item))
+    hidden = [
+        (len(board.running) - running, "more running"),
+        (board.failed - failures, "more failed"),
+    ]
+    more = ", ".join(f"{number:,} {word}" for number, word in hidden if number > 0)
+    if more:
+        table.add_row("", f"and {more}")
+    return table
+
+
+def last_but(statuses: Iterable[Event], number: int) -> list[Event]:
+    """So many running rows, in the order of their numbers."""
+    return list(islice(sorted(statuses, key=lambda status: status["row"]), number))
+
+
+def running_cells(board: Board, status: Event) -> tuple[RenderableType, ...]:
+    """One running row."""
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+    from rich.text import Text
+
+    row, total = status["row"], status.get("num_frames") or 0
+    output = board.output_of(row) or board.relative(status.get("output") or "")
+    name = (str(row), Text(output), Text("running", style=STATE_STYLES["running"]))
+    if status["stage"] != "render" or not total:
+        return (*name, Text(f"{status['stage']} ({status.get('worker', '')})"))
+    frames, rate = status["frames"], status["frames_per_second"]
+    words = f"{math.floor(100 * frames / total):3d}%  {rate:.1f} frames/s"
+    if rate > 0:
+        words += f"  {duration_words((total - frames) / rate)} left"
+    cells = Table.grid(padding=(0, 1))
+    cells.add_column(width=BAR_WIDTH)
+    cells.add_column(no_wrap=True, overflow="ellipsis")
+    words += f"  {status.get('device', '')}"
+    cells.add_row(ProgressBar(total=total, completed=frames, width=BAR_WIDTH), Text(words))
+    return (*name, cells)
+
+
+def finished_cells(item: Finished) -> tuple[RenderableType, ...]:
+    """One row that ended; its text cannot be taken for markup."""
+    from rich.text import Text
+
+    style = STATE_STYLES[item.state]
+    return str(item.row), Text(item.output), Text(item.state, style=style), Text(item.text)

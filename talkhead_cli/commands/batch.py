@@ -1,0 +1,207 @@
+"""`talkhead batch`."""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from talkhead_cli.commands.common import Session, Verbose, choose_mode, use_reporter
+from talkhead_cli.commands.options import takes_render_options
+
+if TYPE_CHECKING:
+    from talkhead_cli.batch.job import BatchRequest
+    from talkhead_cli.batch.view import BatchView
+
+RUN = "Run"
+AGAIN = "Again"
+
+
+class BackendName(str, Enum):
+    """Where workers run."""
+
+    local = "local"
+    dask = "dask"
+    ray = "ray"
+
+
+@takes_render_options
+def batch(
+    context: typer.Context,
+    manifest: Annotated[
+        str | None,
+        typer.Argument(
+            help="CSV or JSONL file with a row for each video; - reads standard input. "
+            "With --template: csv or jsonl."
+        ),
+    ] = None,
+    out_dir: Annotated[
+        Path | None,
+        typer.Option("--out-dir", "-o", help="Folder for the videos and the state of the run."),
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="Preset of the rows that name none; see `presets list`.")
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace existing outputs.")
+    ] = False,
+    no_sidecar: Annotated[
+        bool, typer.Option("--no-sidecar", help="Do not write a JSON file beside each video.")
+    ] = False,
+    template: Annotated[
+        bool, typer.Option("--template", help="Print an example of a manifest, with comments.")
+    ] = False,
+    report: Annotated[
+        bool, typer.Option("--report", help="Show how far the run in --out-dir is.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check everything, write nothing.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON event a line on standard output.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Nothing but errors.")] = False,
+    verbose: Verbose = False,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Processes; by default one a device.", rich_help_panel=RUN),
+    ] = None,
+    devices: Annotated[
+        str, typer.Option(help="Such as cuda:0,cuda:1 or cpu.", rich_help_panel=RUN)
+    ] = "auto",
+    backend: Annotated[
+        BackendName, typer.Option(help="Where the workers run.", rich_help_panel=RUN)
+    ] = BackendName.local,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            help="Of a running Dask scheduler or Ray cluster; by default one is started here.",
+            rich_help_panel=RUN,
+        ),
+    ] = None,
+    copy_files: Annotated[
+        bool,
+        typer.Option(
+            "--copy-files",
+            help="Send the files along, for machines that share no folder.",
+            rich_help_panel=RUN,
+        ),
+    ] = False,
+    skip_faulty: Annotated[
+        bool,
+        typer.Option(
+            "--skip-faulty",
+            help="Render the good rows when others have faults.",
+            rich_help_panel=RUN,
+        ),
+    ] = False,
+    max_failures: Annotated[
+        int | None,
+        typer.Option(min=1, help="Start no more rows once so many failed.", rich_help_panel=RUN),
+    ] = None,
+    fail_fast: Annotated[
+        bool, typer.Option("--fail-fast", help="As --max-failures 1.", rich_help_panel=RUN)
+    ] = False,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on with the run in --out-dir: skip what is done and unchanged.",
+            rich_help_panel=AGAIN,
+        ),
+    ] = False,
+    retry_failed: Annotated[
+        bool,
+        typer.Option(
+            "--retry-failed",
+            help="As --resume, and render failed rows again.",
+            rich_help_panel=AGAIN,
+        ),
+    ] = False,
+    **given: Any,
+) -> None:
+    """Render the rows of a manifest with a pool of workers; a run that was stopped can go on."""
+    from talkhead_cli.batch.view import BatchView
+
+    view = use_reporter(context, BatchView(choose_mode(as_json, quiet, verbose), verbose))
+    if template:
+        return print_template(manifest)
+    if out_dir is None:
+        raise typer.BadParameter("--out-dir says where the videos go")
+    if report:
+        from talkhead_cli.batch.report import show_report
+
+        return show_report(out_dir, view)
+    if manifest is None:
+        raise typer.BadParameter("give a manifest: a CSV or JSONL file, or - for standard input")
+    if fail_fast and max_failures is not None:
+        raise typer.BadParameter("--fail-fast and --max-failures exclude each other")
+    if backend is BackendName.local and (address or copy_files):
+        raise typer.BadParameter("--address and --copy-files go with --backend dask or ray")
+
+    from talkhead_cli.batch.job import BatchRequest
+    from talkhead_cli.settings import resolve_settings
+
+    options = {key: value for key, value in given.items() if value is not None}
+    # What is wrong for all rows is told once, before any row is looked at.
+    resolve_settings(preset, options)
+    request = BatchRequest(
+        manifest="-" if manifest == "-" else Path(manifest),
+        out_dir=out_dir,
+        preset=preset,
+        options=options,
+        workers=workers,
+        devices=parse_devices(devices),
+        backend=backend.value,
+        address=address,
+        copy_files=copy_files,
+        resume=resume or retry_failed,
+        retry_failed=retry_failed,
+        max_failures=1 if fail_fast else max_failures,
+        skip_faulty=skip_faulty,
+        overwrite=overwrite,
+        sidecar=not no_sidecar,
+        dry_run=dry_run,
+    )
+    return run(context, request, view)
+
+
+def run(context: typer.Context, request: BatchRequest, view: BatchView) -> None:
+    """Run a batch, hand signals on to it, and end with its exit code."""
+    from talkhead_cli.batch.run import run_batch
+    from talkhead_cli.batch.stop import stopped_by_signals
+
+    view.show(request.manifest)
+    with view, stopped_by_signals(view.control, lambda: view.started):
+        summary = run_batch(request, view, view.control)
+        view.finish(summary)
+    if isinstance(context.obj, Session):
+        context.obj.told = True
+    raise typer.Exit(summary.exit_code)
+
+
+def print_template(kind: str | None) -> None:
+    """An example of a manifest on standard output."""
+    from talkhead_cli.batch.manifest import template
+
+    if kind not in {None, "csv", "jsonl"}:
+        raise typer.BadParameter(f"--template: csv or jsonl, not {kind}")
+    typer.echo(template("jsonl" if kind == "jsonl" else "csv"), nl=False)
+
+
+def parse_devices(text: str) -> tuple[str, ...]:
+    """Devices from a list with commas, such as "cuda:0,cuda:1".
+
+    Raises:
+        typer.BadParameter: one of them is no device.
+    """
+    names = tuple(name.strip() for name in text.split(","))
+    for name in names:
+        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?|mps", name):
+            raise typer.BadParameter(
+                f"--devices: {name!r} is no device; give auto, cpu, mps or such as cuda:0,cuda:1"
+            )
+    return names
