@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from talkhead_cli.errors import DeviceError, WeightsError
+from talkhead_cli.errors import DeviceError, OutOfMemory, WeightsError
 
 
 def resolve_device(device: str) -> str:
@@ -46,7 +46,7 @@ def model_errors() -> Iterator[None]:
 
     Raises:
         WeightsError: a bundle is missing or damaged.
-        DeviceError: the device ran out of memory.
+        OutOfMemory: the device has too little memory.
     """
     import torch
 
@@ -57,6 +57,6 @@ def model_errors() -> Iterator[None]:
     except BundleError as error:
         raise WeightsError(str(error)) from error
     except torch.OutOfMemoryError as error:
-        raise DeviceError(
+        raise OutOfMemory(
             "the GPU ran out of memory; give a smaller --size, or use --device cpu"
         ) from error

@@ -9,7 +9,8 @@ TalkheadError
 ├── PresetError            4   a preset is unknown or holds a wrong key or value
 ├── WeightsError           5   a weight bundle is missing or damaged
 ├── MediaError             6   ffmpeg is missing or failed
-└── DeviceError            7   no such device, or it ran out of memory
+└── DeviceError            7   there is no such device
+    └── OutOfMemory        7   it has too little memory
 
 Messages are one sentence that says what, which file, and what to do next. Every class takes the message as its only
 argument, so that errors survive the way back from a worker process.
@@ -81,3 +82,7 @@ class DeviceError(TalkheadError):
     """The device asked for does not exist or ran out of memory."""
 
     exit_code = EXIT_DEVICE
+
+
+class OutOfMemory(DeviceError):
+    """The device has too little memory."""

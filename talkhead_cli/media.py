@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -19,7 +20,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from talkhead_cli.errors import InputError, MediaError
+from talkhead_cli.errors import MediaError
 from talkhead_cli.ffmpeg_binary import (
     PROTOCOLS,
     MediaInfo,
@@ -30,8 +31,9 @@ from talkhead_cli.ffmpeg_binary import (
     probe_media,
     run_captured,
 )
-from talkhead_cli.paths import check_free, publish, temporary_beside
-from talkhead_cli.sound import PipedSound, aac_arguments, audio_arguments
+from talkhead_cli.mux import mend_audio, with_global_options
+from talkhead_cli.paths import PendingFile
+from talkhead_cli.sound import PipedSound, audio_arguments
 
 __all__ = [
     "ENCODERS",
@@ -55,15 +57,19 @@ ENCODERS = {"h264": "libx264", "hevc": "libx265", "av1": "libsvtav1"}
 SPEEDS = {"h264": "veryfast", "hevc": "veryfast", "av1": "10"}
 """Encoder presets: the slowest that still keeps ahead of the renderer on two CPU cores."""
 
+THREADS: dict[str, dict[str, Any]] = {
+    "h264": {"threads": 4},
+    "hevc": {"x265-params": "frame-threads=2:log-level=error"},
+    "av1": {},
+}
+"""Encoder options that make the bits the same whatever the machine; SVT-AV1's do not depend on its threads."""
+
 LOW_DELAY: dict[str, dict[str, Any]] = {
     "h264": {"tune": "zerolatency"},
     "hevc": {"tune": "zerolatency"},
     "av1": {"svtav1-params": "pred-struct=1:lookahead=0"},
 }
 """Encoder options that hold no picture back, at the price of a larger file."""
-
-MAX_OVERHANG_SECONDS = 0.1
-"""Audio that is this much longer than the video was stored with the wrong time stamps."""
 
 Frames = NDArray[np.uint8]
 
@@ -84,6 +90,8 @@ class VideoWriter:
         audio: file, or pipe, whose first audio stream goes with the frames; None = silent video.
         overwrite: whether an existing file may be replaced.
         live: on standard output every frame leaves at once, a fragment of its own.
+        folder: where the file is written before it is put in place, see `PendingFile`.
+        on_complete: called with the finished file before it is put in place.
 
     Raises:
         ValueError: odd size.
@@ -103,6 +111,8 @@ class VideoWriter:
         audio: Path | PipedSound | None = None,
         overwrite: bool = False,
         live: bool = False,
+        folder: Path | None = None,
+        on_complete: Callable[[Path], None] | None = None,
     ) -> None:
         if width % 2 or height % 2:
             raise ValueError(f"video needs even sizes, got {width}x{height}")
@@ -115,16 +125,22 @@ class VideoWriter:
         self.overwrite = overwrite
         self.live = live
         self.num_frames = 0
-        self._temporary: Path | None = None
+        self.folder = folder
+        self.on_complete = on_complete
+        self._pending: PendingFile | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._errors: IO[bytes] | None = None
         self._finished = False
 
+    @property
+    def _temporary(self) -> Path | None:
+        """The file that is written; None on standard output."""
+        return self._pending.temporary if self._pending is not None else None
+
     def __enter__(self) -> VideoWriter:
         ffmpeg = ffmpeg_path(ENCODERS[self.codec])
         if isinstance(self.path, Path):
-            check_free(self.path, self.overwrite)
-            self._temporary = temporary_beside(self.path)
+            self._pending = PendingFile(self.path, self.overwrite, self.folder, self.on_complete)
         try:
             self._start(ffmpeg)
         except BaseException:
@@ -141,7 +157,8 @@ class VideoWriter:
         try:
             if kind is None:
                 self.finish()
-                self._publish()
+                if self._pending is not None:
+                    self._pending.publish()
         finally:
             self._discard()
 
@@ -190,45 +207,11 @@ class VideoWriter:
         if self._temporary is not None:
             if self._temporary.stat().st_size == 0:
                 raise self._failure()
-            self._mend_audio(self._temporary)
+            if isinstance(self.audio, Path):
+                seconds = self.num_frames / self.fps
+                ffmpeg = ffmpeg_path(ENCODERS[self.codec])
+                mend_audio(self._temporary, self.audio, seconds, ffmpeg, str(self.path))
         self._finished = True
-
-    def _mend_audio(self, path: Path) -> None:
-        """Encode the audio anew where a copy of it came out longer than the video: its time stamps have gaps.
-
-        Raises:
-            MediaError: ffmpeg failed.
-        """
-        if not isinstance(self.audio, Path):
-            return
-        ffmpeg = ffmpeg_path(ENCODERS[self.codec])
-        length = probe_media(path, ffmpeg).duration_seconds or 0.0
-        if length <= self.num_frames / self.fps + MAX_OVERHANG_SECONDS:
-            return
-        log.info("%s: time stamps with gaps, so that the audio is encoded anew", self.audio)
-        mended = temporary_beside(path)
-        try:
-            arguments = self._mend_arguments(ffmpeg, path, mended)
-            result = subprocess.run(
-                arguments, stdin=subprocess.DEVNULL, capture_output=True, check=False
-            )
-            if result.returncode != 0:
-                last = result.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
-                raise MediaError(f"{self.path}: the audio could not be encoded ({''.join(last)})")
-            mended.replace(path)
-        finally:
-            mended.unlink(missing_ok=True)
-
-    def _mend_arguments(self, ffmpeg: str, video: Path, target: Path) -> list[str]:
-        import ffmpeg as builder
-
-        assert isinstance(self.audio, Path)
-        pictures = builder.input(file_url(video))["v:0"]
-        sound = builder.input(file_url(self.audio), protocol_whitelist=PROTOCOLS)["a:0"]
-        options: dict[str, Any] = {"vcodec": "copy", "movflags": "+faststart", "f": "mp4"}
-        options.update(aac_arguments(probe_media(self.audio, ffmpeg).audio_rate))
-        output = builder.output(pictures, sound, file_url(target), map_metadata=-1, **options)
-        return with_global_options(output.compile(ffmpeg))
 
     def _start(self, ffmpeg: str) -> None:
         arguments = self._arguments(ffmpeg)
@@ -297,6 +280,7 @@ class VideoWriter:
             "vcodec": ENCODERS[self.codec],
             "preset": SPEEDS[self.codec],
             "crf": self.crf,
+            **THREADS[self.codec],
             "g": max(1, round(2 * self.fps)),
             "pix_fmt": "yuv420p",
             # sRGB, full range in; out: limited range, BT.601 matrix (a JPEG's own), tagged so. Players
@@ -315,16 +299,6 @@ class VideoWriter:
             options["vtag"] = "hvc1"  # the tag Apple's players insist on
         return options
 
-    def _publish(self) -> None:
-        if self._temporary is None:
-            return
-        assert isinstance(self.path, Path)
-        check_free(self.path, self.overwrite)
-        try:
-            publish(self._temporary, self.path)
-        except OSError as error:
-            raise InputError(f"{self.path}: cannot be put in place ({error.strerror})") from error
-
     def _discard(self) -> None:
         """End ffmpeg and remove what is left; harmless after success."""
         if self._process is not None:
@@ -338,8 +312,8 @@ class VideoWriter:
             self._process.wait()
         if self._errors is not None:
             self._errors.close()
-        if self._temporary is not None:
-            self._temporary.unlink(missing_ok=True)
+        if self._pending is not None:
+            self._pending.discard()
 
     def _error_text(self) -> str:
         assert self._errors is not None
@@ -357,11 +331,6 @@ class VideoWriter:
         reason = f"was killed by signal {-code}" if code < 0 else f"failed with exit status {code}"
         last = "; ".join(line.strip() for line in text.splitlines()[-3:] if line.strip())
         return MediaError(f"{where}: ffmpeg {reason}" + (f" ({last})" if last else ""))
-
-
-def with_global_options(command: list[str]) -> list[str]:
-    """The command with the options that every run of ours has."""
-    return [command[0], "-hide_banner", "-nostdin", "-loglevel", "error", "-y", *command[1:]]
 
 
 def enlarge_pipe(process: subprocess.Popen[bytes]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -111,6 +111,60 @@ def publish(temporary: Path, path: Path) -> None:
     os.umask(mask)
     temporary.chmod(0o666 & ~mask)
     temporary.replace(path)
+
+
+class PendingFile:
+    """A file that is written under another name and appears at its path, by renaming, when it is complete.
+
+    Attributes:
+        path: where it is to appear.
+        temporary: what is written; on the same file system.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        overwrite: bool,
+        folder: Path | None = None,
+        on_complete: Callable[[Path], None] | None = None,
+    ) -> None:
+        """Make the temporary file.
+
+        Args:
+            path: where the file is to appear.
+            overwrite: whether an existing file may be replaced.
+            folder: where it is written; used only where renaming from there is possible. None writes it beside.
+            on_complete: called with the complete file before it is renamed.
+
+        Raises:
+            InputError: the file exists, or cannot be created.
+        """
+        self.path = path
+        self.overwrite = overwrite
+        self.on_complete = on_complete
+        check_free(path, overwrite)
+        beside = path
+        if folder is not None and folder.stat().st_dev == path.parent.stat().st_dev:
+            beside = folder / path.name
+        self.temporary = temporary_beside(beside)
+
+    def publish(self) -> None:
+        """Put it in place.
+
+        Raises:
+            InputError: something is in its place by now, or it cannot be put there.
+        """
+        if self.on_complete is not None:
+            self.on_complete(self.temporary)
+        check_free(self.path, self.overwrite)
+        try:
+            publish(self.temporary, self.path)
+        except OSError as error:
+            raise InputError(f"{self.path}: cannot be put in place ({error.strerror})") from error
+
+    def discard(self) -> None:
+        """Remove what was written; harmless when it is in place."""
+        self.temporary.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -267,7 +267,7 @@ class TalkingHeadPipeline:
                 yield frames, checkpoint if start >= chunk.num_frames else None
 
     def _exactly(
-        self, source: MotionSource, num_frames: int | None, begin: Checkpoint | None
+        self, source: MotionSource, num_frames: int | None, begin: Checkpoint | None = None
     ) -> Iterator[tuple[FaceMotion, Checkpoint | None]]:
         """The motion cut, or its last frame held, to `num_frames`; times the generator."""
         done = begin.num_frames if begin is not None else 0

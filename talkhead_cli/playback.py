@@ -158,9 +158,15 @@ def motion_steps(
 
     Yields:
         Consecutive motion, each with the checkpoint behind it, if there is one.
+
+    Raises:
+        ValueError: the length is left open for a source that does not tell it.
     """
     fps = Fraction(settings.fps)
+    if num_frames is None and not isinstance(source, SpeechStream):
+        raise ValueError("num_frames can only be left out for a stream of speech that tells them")
     if isinstance(source, SpeechFeatures):
+        assert num_frames is not None
         steps = generated_steps(generator, settings, source, num_frames, begin)
     elif isinstance(source, SpeechStream):
         options = generate_options(settings)
@@ -191,7 +197,7 @@ def generated_steps(
     generator: MotionGenerator,
     settings: RenderSettings,
     features: SpeechFeatures,
-    num_frames: int | None,
+    num_frames: int,
     begin: Checkpoint | None,
 ) -> Iterator[tuple[FaceMotion, Checkpoint | None]]:
     """Motion generated from a whole recording's features."""
@@ -211,7 +217,6 @@ def generated_steps(
         made, resampled = resample_step(resampled, motion, fps, num_frames)
         if made is not None:
             yield made, Checkpoint(resampled.done, np.zeros(0, np.float32), state, resampled)
-    assert num_frames is not None
     rest = resample_rest(resampled, fps, num_frames)
     if rest is not None:
         yield rest, None

@@ -318,6 +318,8 @@ class RenderRun:
             audio=sound,
             overwrite=self.options.overwrite,
             live=live,
+            folder=self.options.folder,
+            on_complete=self.options.on_complete,
         )
 
     def _write(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -62,12 +63,17 @@ class OutputOptions:
         sidecar: write OUT.json beside the video.
         dry_run: stop when everything is checked, before anything is written.
         stream: begin before the sound has ended; None does so where it comes and the video goes through a pipe.
+        folder: where the finished segments of a long video are kept until it is complete, so that the next render with
+            the same inputs and settings goes on from them; None lets go of them.
+        on_complete: called with the finished video just before it is put in place.
     """
 
     overwrite: bool = False
     sidecar: bool = True
     dry_run: bool = False
     stream: bool | None = None
+    folder: Path | None = None
+    on_complete: Callable[[Path], None] | None = None
 
 
 @dataclass(frozen=True)

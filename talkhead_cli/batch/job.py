@@ -100,7 +100,8 @@ class Job:
         cost: what to sort by, longest first; about seconds of rendering.
         sidecar: write a JSON file beside the video.
         overwrite: the output may be replaced.
-        max_attempts: give up when the row has been started so often.
+        run: identity of the run, so that attempts are counted for each run anew.
+        max_attempts: give up when the run has started the row so often.
         files: contents by name ("portrait", "audio", "drive"), sent along where no folder is shared.
     """
 
@@ -117,6 +118,7 @@ class Job:
     cost: float = 0.0
     sidecar: bool = True
     overwrite: bool = False
+    run: str = ""
     max_attempts: int = MAX_ATTEMPTS
     files: dict[str, bytes] = field(default_factory=dict)
 

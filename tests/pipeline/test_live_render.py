@@ -50,8 +50,8 @@ def test_motion_is_the_same_at_any_frame_rate(
     settings = RenderSettings.model_validate({"device": "cpu", "fps": fps})
     monkeypatch.setattr(pipeline, "settings", settings)
     features = make_features()
-    whole = [m.to_array() for m in pipeline._exactly(features, count)]
-    parts = [m.to_array() for m in pipeline._exactly(arriving(features), None)]
+    whole = [m.to_array() for m, _ in pipeline._exactly(features, count)]
+    parts = [m.to_array() for m, _ in pipeline._exactly(arriving(features), None)]
     assert sum(map(len, parts)) == count
     np.testing.assert_array_equal(np.concatenate(parts), np.concatenate(whole))
 

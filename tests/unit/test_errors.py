@@ -35,6 +35,7 @@ def test_exit_codes_are_the_documented_ones() -> None:
         "WeightsError": 5,
         "MediaError": 6,
         "DeviceError": 7,
+        "OutOfMemory": 7,
     }
     assert (errors.EXIT_DONE, errors.EXIT_ROWS_FAILED, errors.EXIT_INTERRUPTED) == (0, 8, 130)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from talkhead_cli import media
+from talkhead_cli import media, paths
 from talkhead_cli.errors import InputError, MediaError
 from talkhead_cli.media import VideoWriter, ffmpeg_path, probe_media, run_captured
 from tests.conftest import decode_audio, decode_frames, leftovers, make_tone, run_ffmpeg
@@ -326,7 +326,7 @@ def test_ffmpeg_that_cannot_be_run(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     link = tmp_path / ".talkhead-x.mp4"
     link.symlink_to("/dev/full")
-    monkeypatch.setattr(media, "temporary_beside", lambda path: link)
+    monkeypatch.setattr(paths, "temporary_beside", lambda path: link)
     noise = np.random.default_rng(0).integers(0, 255, (60, SIDE, SIDE, 3), dtype=np.uint8)
     with (
         pytest.raises(MediaError, match="disk is full"),
