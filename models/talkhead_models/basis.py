@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from talkhead_models import topology as topo
-from talkhead_models.bundle import load_bundle
+from talkhead_models.bundle_files import load_arrays
 
 Array = NDArray[np.float32]
 
@@ -157,8 +157,8 @@ class FaceBasis:
         """
         integer = {"triangles", "mirror_points"}
         arrays: dict[str, Any] = {
-            key: value.numpy().astype(np.int32 if key in integer else np.float32)
-            for key, value in load_bundle(name).tensors.items()
+            key: value.astype(np.int32 if key in integer else np.float32)
+            for key, value in load_arrays(name).items()
         }
         return cls(**arrays)
 

@@ -24,6 +24,8 @@ from talkhead_models.bundle_files import WEIGHTS_VARIABLE as WEIGHTS_VARIABLE
 from talkhead_models.bundle_files import BundleError as BundleError
 from talkhead_models.bundle_files import bundle_path as bundle_path
 from talkhead_models.bundle_files import list_bundles as list_bundles
+from talkhead_models.bundle_files import read_checked as read_checked
+from talkhead_models.bundle_files import read_header as read_header
 from talkhead_models.bundle_files import recorded_sums as recorded_sums
 from talkhead_models.bundle_files import weights_folder as weights_folder
 
@@ -47,35 +49,6 @@ class Bundle:
     config: dict[str, Any]
     metadata: dict[str, str] = field(default_factory=dict)
     sha256: str = ""
-
-
-def read_checked(path: Path) -> tuple[bytes, str]:
-    """The bytes of a bundle and their sha256, compared with what is recorded beside it.
-
-    Raises:
-        BundleError: the file is missing or its hash differs.
-    """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        names = ", ".join(list_bundles()) or "none"
-        raise BundleError(
-            f"Bundle {path} cannot be read ({error.strerror}): reinstall talkhead, or choose one of: {names}."
-        ) from error
-    digest = hashlib.sha256(data).hexdigest()
-    expected = recorded_sums(path.parent).get(path.name)
-    if expected is not None and expected != digest:
-        raise BundleError(
-            f"Bundle {path} does not match its recorded sha256: reinstall talkhead to restore it."
-        )
-    return data, digest
-
-
-def read_header(data: bytes) -> dict[str, str]:
-    """The safetensors `__metadata__` of a file's bytes."""
-    length = int.from_bytes(data[:8], "little")
-    header: dict[str, str] = json.loads(data[8 : 8 + length]).get("__metadata__", {})
-    return header
 
 
 def load_bundle(name_or_path: str | Path) -> Bundle:

@@ -1,10 +1,14 @@
-"""Where weight bundles lie; apart from `bundle`, since looking that up needs no torch."""
+"""Where weight bundles lie and what is in them; apart from `bundle`, since none of this needs torch."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
 
 WEIGHTS_VARIABLE = "TALKHEAD_WEIGHTS"
 SUMS_NAME = "SHA256SUMS.json"
@@ -47,3 +51,51 @@ def recorded_sums(folder: Path) -> dict[str, str]:
     """File name to sha256, as recorded beside the bundles; empty where nothing is recorded."""
     sums = folder / SUMS_NAME
     return json.loads(sums.read_text()) if sums.is_file() else {}
+
+
+def read_checked(path: Path) -> tuple[bytes, str]:
+    """The bytes of a bundle and their sha256, compared with what is recorded beside it.
+
+    Raises:
+        BundleError: the file is missing or its hash differs.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        names = ", ".join(list_bundles()) or "none"
+        raise BundleError(
+            f"Bundle {path} cannot be read ({error.strerror}): reinstall talkhead, or choose one of: {names}."
+        ) from error
+    digest = hashlib.sha256(data).hexdigest()
+    expected = recorded_sums(path.parent).get(path.name)
+    if expected is not None and expected != digest:
+        raise BundleError(
+            f"Bundle {path} does not match its recorded sha256: reinstall talkhead to restore it."
+        )
+    return data, digest
+
+
+def read_header(data: bytes) -> dict[str, str]:
+    """The safetensors `__metadata__` of a file's bytes."""
+    length = int.from_bytes(data[:8], "little")
+    header: dict[str, str] = json.loads(data[8 : 8 + length]).get("__metadata__", {})
+    return header
+
+
+def load_arrays(name_or_path: str | Path) -> dict[str, NDArray[Any]]:
+    """The tensors of a bundle as arrays, its hash checked.
+
+    Raises:
+        BundleError: missing, damaged or tampered with.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    path = bundle_path(name_or_path)
+    data, _ = read_checked(path)
+    try:
+        return load(data)
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise BundleError(
+            f"Bundle {path} is damaged ({error}): reinstall talkhead to restore it."
+        ) from error

@@ -66,3 +66,12 @@ def shorten(text: str) -> str:
     """Text that fits into a message."""
     text = " ".join(text.split())
     return text if len(text) <= SHOWN else text[: SHOWN - 3] + "..."
+
+
+def unfit_for_path(text: str) -> str | None:
+    """Why no file can be called so, None where one can."""
+    if any(ord(letter) < 32 for letter in text):
+        return "the path holds a line break or a control character; remove it"
+    if any("\ud800" <= letter <= "\udfff" for letter in text):
+        return "the path holds half a character; write it anew"
+    return None

@@ -85,7 +85,7 @@ def face_basis() -> FaceBasis:
         WeightsError: its bundle is missing or damaged.
     """
     from talkhead_models.basis import FaceBasis
-    from talkhead_models.bundle import BundleError
+    from talkhead_models.bundle_files import BundleError
 
     try:
         return FaceBasis.load()

@@ -125,11 +125,7 @@ def load_portrait(
     box = face_crop(source.pixels.shape, chosen) if crop == "face" else whole(source.pixels.shape)
     image, alpha, to_result, scale = cut_and_scale(source, box, size)
     mesh = to_result(chosen.mesh)
-    if min(chosen.width, chosen.height) * scale < MIN_SCALED_FACE:
-        raise NoFaceError(
-            f"{path}: at size {size} the face would be only {chosen.width * scale:.0f} pixels wide; "
-            "choose a larger size, or the crop 'face'"
-        )
+    check_scaled_face(chosen, scale, size, path)
     others = [to_result(other.mesh) for other in faces if other is not chosen]
     portrait = make_portrait(image, mesh, alpha, others)
     return replace(
@@ -217,6 +213,19 @@ def face_problem(face: Face, shape: tuple[int, ...]) -> str | None:
     return None
 
 
+def check_scaled_face(face: Face, scale: float, size: int | None, where: str | Path) -> None:
+    """Refuse a face that would be made too small.
+
+    Raises:
+        NoFaceError: it would be.
+    """
+    if min(face.width, face.height) * scale < MIN_SCALED_FACE:
+        raise NoFaceError(
+            f"{where}: at size {size} the face would be only {face.width * scale:.0f} pixels wide; "
+            "choose a larger size, or the crop 'face'"
+        )
+
+
 def whole(shape: tuple[int, ...]) -> tuple[int, int, int, int]:
     """The box of a whole picture."""
     return 0, 0, int(shape[1]), int(shape[0])
@@ -238,6 +247,25 @@ def face_crop(shape: tuple[int, ...], face: Face) -> tuple[int, int, int, int]:
     return x0, y0, x0 + side, y0 + side
 
 
+def scaled_size(
+    box: tuple[int, int, int, int], size: int | None, where: str | Path
+) -> tuple[int, int, float]:
+    """Width and height, before they are made even, and scale of a part of a picture.
+
+    Raises:
+        InputError: the result would be too small.
+    """
+    x0, y0, x1, y1 = box
+    scale = min(1.0, (size or MAX_SIDE) / max(x1 - x0, y1 - y0))
+    width, height = round((x1 - x0) * scale), round((y1 - y0) * scale)
+    if min(width, height) < MIN_SIDE:
+        raise InputError(
+            f"{where}: at size {size} the picture would be {width}x{height}; "
+            f"at least {MIN_SIDE} pixels a side are needed"
+        )
+    return width, height, scale
+
+
 def cut_and_scale(
     source: PortraitImage, box: tuple[int, int, int, int], size: int | None
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32] | None, Callable[[Mesh], Mesh], float]:
@@ -251,13 +279,7 @@ def cut_and_scale(
     x0, y0, x1, y1 = box
     cut = source.pixels[y0:y1, x0:x1]
     alpha = None if source.alpha is None else source.alpha[y0:y1, x0:x1]
-    scale = min(1.0, (size or MAX_SIDE) / max(cut.shape[:2]))
-    width, height = round((x1 - x0) * scale), round((y1 - y0) * scale)
-    if min(width, height) < MIN_SIDE:
-        raise InputError(
-            f"{source.path}: at size {size} the picture would be {width}x{height}; "
-            f"at least {MIN_SIDE} pixels a side are needed"
-        )
+    width, height, scale = scaled_size(box, size, source.path)
     if scale < 1:
         cut = np.asarray(cv2.resize(cut, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
         if alpha is not None:
