@@ -72,9 +72,14 @@ class Board:
     _outputs: dict[int, str] = field(default_factory=dict)
 
     @property
+    def ended(self) -> int:
+        """Rows that this run has no more to do with."""
+        return self.done + self.failed
+
+    @property
     def waiting(self) -> int:
         """Rows that have not been started."""
-        return max(0, self.to_do - self.done - self.failed - len(self.running))
+        return max(0, self.to_do - self.ended - len(self.running))
 
     def take(self, event: Event) -> Finished | None:
         """Take in one event; the row that ended with it, if one did."""

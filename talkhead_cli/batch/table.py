@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -24,8 +23,8 @@ if TYPE_CHECKING:
 
 STATE_STYLES = {"done": "green", "failed": "red", "lost": "yellow", "running": "cyan"}
 
-HEADING_LINES = 5
-"""Title, bar, blank line, headings of the columns, and the line below the table."""
+OTHER_LINES = 7
+"""Title, bar, numbers, blank line, headings of the columns, and two lines below the table."""
 
 MIN_HEIGHT = 12
 """Lines that the table takes even where the terminal says it has fewer."""
@@ -43,14 +42,11 @@ def draw_board(board: Board, height: int, now: float) -> Group:
     """
     from rich.console import Group
 
-    room = max(height, MIN_HEIGHT) - HEADING_LINES - 1
+    room = max(height, MIN_HEIGHT) - OTHER_LINES - 1
     running, finished, failures = share_lines(board, room)
-    parts: list[RenderableType] = [title(board), totals(board, now), ""]
+    parts: list[RenderableType] = [title(board), ending(board, now), numbers(board), ""]
     parts.append(rows_table(board, running, finished, failures))
-    if board.stopping:
-        from rich.text import Text
-
-        parts.append(Text(board.stopping, style="bold yellow", no_wrap=True, overflow="ellipsis"))
+    parts += [line for line in (hidden(board, running, failures), stopping(board)) if line]
     return Group(*parts)
 
 
@@ -60,7 +56,7 @@ def share_lines(board: Board, room: int) -> tuple[int, int, int]:
     Running rows come first, but never take what a few failures and finished rows need.
     """
     ended = len(board.finished)
-    failures = min(len(board.failures), max(3, room // 4))
+    failures = min(len(board.failures), max(2, room // 4))
     few = min(ended, 2)
     running = min(len(board.running), max(1, room - failures - few))
     finished = min(ended, max(0, room - running - failures))
@@ -69,34 +65,62 @@ def share_lines(board: Board, room: int) -> tuple[int, int, int]:
 
 def title(board: Board) -> Text:
     """What is rendered, where to, by whom."""
-    from rich.text import Text
-
     text = f"{printable(board.manifest)} → {printable(board.out_dir)}   {board.where}"
-    return Text(text, style="bold", no_wrap=True, overflow="ellipsis")
+    return one_line(text, "bold")
 
 
-def totals(board: Board, now: float) -> Table:
-    """The bar of the whole run, its numbers, and when it ends."""
+def ending(board: Board, now: float) -> Table:
+    """The bar of the whole run, and when it ends."""
     from rich.progress_bar import ProgressBar
     from rich.table import Table
-    from rich.text import Text
 
-    ended = board.done + board.failed
-    words = [f"{ended:,} of {count(board.to_do, 'row')}"]
-    if board.failed:
-        words.append(f"{board.failed:,} failed")
-    if board.skipped:
-        words.append(f"{board.skipped:,} done before")
-    words.append(f"{board.waiting:,} waiting")
-    words.append(f"{board.frames_per_second:.1f} frames/s")
+    words = [f"{100 * board.ended // max(1, board.to_do)}%"]
     if board.seconds_left is not None:
         words.append(ending_words(board.seconds_left, now))
-    table = Table.grid(padding=(0, 2))
+    words.append(f"{board.frames_per_second:.1f} frames/s")
+    table = Table.grid(padding=(0, 1))
     table.add_column(width=BAR_WIDTH)
     table.add_column(no_wrap=True, overflow="ellipsis")
-    bar = ProgressBar(total=max(1, board.to_do), completed=ended, width=BAR_WIDTH)
-    table.add_row(bar, Text("  ".join(words), style="red" if board.failed else ""))
+    bar = ProgressBar(total=max(1, board.to_do), completed=board.ended, width=BAR_WIDTH)
+    table.add_row(bar, one_line("  ".join(words)))
     return table
+
+
+def numbers(board: Board) -> Text:
+    """How many rows are where."""
+    parts = [(f"{board.ended:,} of {count(board.to_do, 'row')}", "")]
+    if board.failed:
+        parts.append((f"{board.failed:,} failed", STATE_STYLES["failed"]))
+    parts.append((f"{len(board.running):,} running", STATE_STYLES["running"]))
+    parts.append((f"{board.waiting:,} waiting", ""))
+    if board.skipped:
+        parts.append((f"{board.skipped:,} done before", ""))
+    line = one_line("")
+    for number, (words, style) in enumerate(parts):
+        line.append("  " if number else "").append(words, style=style)
+    return line
+
+
+def hidden(board: Board, running: int, failures: int) -> Text | None:
+    """How many rows there was no room for."""
+    rest = [
+        (len(board.running) - running, "more running"),
+        (board.failed - failures, "more failed"),
+    ]
+    more = ", ".join(f"{number:,} {word}" for number, word in rest if number > 0)
+    return one_line(f"and {more}") if more else None
+
+
+def stopping(board: Board) -> Text | None:
+    """What the run is doing about a signal."""
+    return one_line(board.stopping, "bold yellow") if board.stopping else None
+
+
+def one_line(text: str, style: str = "") -> Text:
+    """A text that is cut rather than wrapped."""
+    from rich.text import Text
+
+    return Text(text, style=style, no_wrap=True, overflow="ellipsis")
 
 
 def rows_table(board: Board, running: int, finished: int, failures: int) -> Table:
@@ -115,13 +139,6 @@ def rows_table(board: Board, running: int, finished: int, failures: int) -> Tabl
         *islice(reversed(board.failures), failures),
     ]:
         table.add_row(*finished_cells(item))
-    hidden = [
-        (len(board.running) - running, "more running"),
-        (board.failed - failures, "more failed"),
-    ]
-    more = ", ".join(f"{number:,} {word}" for number, word in hidden if number > 0)
-    if more:
-        table.add_row("", f"and {more}")
     return table
 
 
@@ -142,13 +159,13 @@ def running_cells(board: Board, status: Event) -> tuple[RenderableType, ...]:
     if status["stage"] != "render" or not total:
         return (*name, Text(f"{status['stage']} ({status.get('worker', '')})"))
     frames, rate = status["frames"], status["frames_per_second"]
-    words = f"{math.floor(100 * frames / total):3d}%  {rate:.1f} frames/s"
+    words = f"{100 * frames // total:3d}%"
     if rate > 0:
         words += f"  {duration_words((total - frames) / rate)} left"
+    words += f"  {rate:.1f} frames/s  {status.get('device', '')}"
     cells = Table.grid(padding=(0, 1))
     cells.add_column(width=BAR_WIDTH)
     cells.add_column(no_wrap=True, overflow="ellipsis")
-    words += f"  {status.get('device', '')}"
     cells.add_row(ProgressBar(total=total, completed=frames, width=BAR_WIDTH), Text(words))
     return (*name, cells)
 

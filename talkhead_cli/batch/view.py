@@ -158,10 +158,11 @@ class BatchView(Reporter):
         if not how or self.board.stopping == STOPPING[how]:
             return
         self.board.stopping = STOPPING[how]
+        self._drawn = 0.0
         if self.mode == "json":
             running = sorted(self.board.running)
             write_json({"event": "batch_stop", "how": how, "running": running})
-        elif self.mode == "human":
+        elif self.mode == "human" and self._live is None:
             self._say(STOPPING[how])
 
     def _fault(self, event: Event) -> None:
@@ -191,8 +192,7 @@ class BatchView(Reporter):
         return f"row {item.row} {state}: {item.output}{text}{again}"
 
     def _so_far(self) -> str:
-        ended = self.board.done + self.board.failed
-        left = self.board.seconds_left
+        ended, left = self.board.ended, self.board.seconds_left
         ends = "" if left is None or ended >= self.board.to_do else f", {duration_words(left)} left"
         return f" [{ended:,}/{self.board.to_do:,}{ends}]"
 
