@@ -11,6 +11,7 @@ import sqlite3
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import astuple, fields
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -36,7 +37,7 @@ CREATE TABLE runs (
 CREATE TABLE rows (
     output TEXT PRIMARY KEY, row INTEGER, key TEXT NOT NULL, state TEXT NOT NULL, run INTEGER,
     portrait TEXT NOT NULL, audio TEXT, drive TEXT, seconds REAL NOT NULL, num_frames INTEGER NOT NULL,
-    carried TEXT NOT NULL, earlier INTEGER NOT NULL DEFAULT 0, attempts INTEGER NOT NULL DEFAULT 0,
+    carried TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 0,
     worker TEXT NOT NULL DEFAULT '', device TEXT NOT NULL DEFAULT '', started REAL, ended REAL,
     made TEXT NOT NULL DEFAULT '{}', kind TEXT NOT NULL DEFAULT '', message TEXT NOT NULL DEFAULT '',
     exit_code INTEGER NOT NULL DEFAULT 0, sha256 TEXT NOT NULL DEFAULT '', size INTEGER, mtime_ns INTEGER
@@ -184,11 +185,12 @@ class Ledger:
 
     # Runs
 
-    def begin_run(self, about: dict[str, Any]) -> int:
+    def begin_run(self) -> int:
         """A run begins; its number."""
         with self.transaction() as base:
-            values = (time.time(), json.dumps(about))
-            cursor = base.execute("INSERT INTO runs (started, about) VALUES (?, ?)", values)
+            cursor = base.execute(
+                "INSERT INTO runs (started, about) VALUES (?, '{}')", (time.time(),)
+            )
             return int(cursor.lastrowid or 0)
 
     def end_run(self, run: int, summary: dict[str, Any]) -> None:
@@ -239,52 +241,50 @@ class Ledger:
         with self._errors():
             return [Fault(**found) for found in self._base.execute("SELECT * FROM faults")]
 
-    def take_in(self, records: Iterable[Record], faults: Iterable[Fault] = ()) -> None:
+    def take_in(
+        self, run: int, about: dict[str, Any], records: Iterable[Record], faults: Iterable[Fault]
+    ) -> None:
         """A manifest has been read: its rows, as they are to be from now on; others stay, without a number.
 
         Args:
+            run: number of the run.
+            about: what it is about to do.
             records: every row of the manifest that has no fault.
             faults: of the other rows.
         """
+        names = [item.name for item in fields(Record)]
+        marks = ", ".join("?" * len(names))
+        statement = f"INSERT OR REPLACE INTO rows ({', '.join(names)}) VALUES ({marks})"
         with self.transaction() as base:
+            base.execute("UPDATE runs SET about = ? WHERE id = ?", (json.dumps(about), run))
             base.execute("UPDATE rows SET row = NULL")
             base.execute("DELETE FROM faults")
-            names = list(Record.__dataclass_fields__)
-            marks = ", ".join("?" * len(names))
-            statement = f"INSERT OR REPLACE INTO rows ({', '.join(names)}) VALUES ({marks})"
             base.executemany(statement, (to_values(record, names) for record in records))
             base.executemany(
-                "INSERT INTO faults VALUES (?, ?, ?, ?)",
-                ((one.row, one.line, one.column, one.message) for one in faults),
+                "INSERT INTO faults VALUES (?, ?, ?, ?)", (astuple(fault) for fault in faults)
             )
 
-    def start(self, job: Job, run: int, worker: str, device: str) -> None:
-        """A worker has begun with a row."""
-        self._change(
-            job, "running", run=run, worker=worker, device=device, started=time.time(), ended=None
-        )
+    def start(self, job: Job, run: int, attempts: int, worker: str, device: str) -> None:
+        """A worker has begun with a row; `attempts` counts this start."""
+        values = {"attempts": attempts, "worker": worker, "device": device}
+        self._change(job, "running", run=run, started=time.time(), ended=None, **values)
 
-    def finish(self, job: Job, run: int, outcome: Outcome, attempts: int) -> None:
-        """A row is done or has failed.
+    def finish(self, job: Job, run: int, outcome: Outcome) -> None:
+        """A row is done or has failed for good; `outcome` counts the starts of all runs.
 
-        Args:
-            job: the row's.
-            run: number of the run.
-            outcome: "done" or "failed"; "lost" when the row is given up.
-            attempts: times that it was started by this run.
+        Raises:
+            OSError: the video is gone.
         """
-        done = outcome.state == "done"
         made: dict[str, Any] = {}
-        if done:
+        if outcome.state == "done":
             status = Path(job.output).stat()
             sha256 = str(outcome.made.get("output_sha256", ""))
             made = {"sha256": sha256, "size": status.st_size, "mtime_ns": status.st_mtime_ns}
         self._change(
             job,
-            "done" if done else "failed",
+            "done" if outcome.state == "done" else "failed",
             run=run,
-            key=job.key,
-            attempts=attempts,
+            attempts=outcome.attempts,
             worker=outcome.worker,
             device=outcome.device,
             ended=time.time(),
@@ -295,21 +295,31 @@ class Ledger:
             **made,
         )
 
-    def wait(self, job: Job, run: int, attempts: int, message: str = "") -> None:
-        """A row is to be started again, since its worker died or was stopped."""
-        self._change(job, "waiting", run=run, attempts=attempts, ended=time.time(), message=message)
+    def lose(self, job: Job, run: int, outcome: Outcome) -> None:
+        """A row's worker died, or was stopped; the row is to be started again."""
+        self._change(
+            job,
+            "waiting",
+            run=run,
+            attempts=outcome.attempts,
+            worker=outcome.worker,
+            device=outcome.device,
+            ended=time.time(),
+            message=outcome.message,
+        )
 
-    def _change(
-        self, job: Job, state: State, *, attempts: int | None = None, **values: Any
-    ) -> None:
-        """One change of one row."""
-        names = [f"{name} = ?" for name in values]
-        given = list(values.values())
-        if attempts is not None:
-            names.append("attempts = earlier + ?")
-            given.append(attempts)
-        statement = f"UPDATE rows SET {', '.join(['state = ?', *names])} WHERE output = ?"
+    def settle(self) -> None:
+        """Nothing runs any more: rows that were running wait."""
         with self.transaction() as base:
-            cursor = base.execute(statement, (state, *given, self.relative(job.output)))
+            base.execute("UPDATE rows SET state = 'waiting' WHERE state = 'running'")
+
+    def _change(self, job: Job, state: State, **values: Any) -> None:
+        """One change of one row."""
+        names = ", ".join(f"{name} = ?" for name in ("state", *values))
+        key = self.relative(job.output)
+        with self.transaction() as base:
+            cursor = base.execute(
+                f"UPDATE rows SET {names} WHERE output = ?", (state, *values.values(), key)
+            )
             if cursor.rowcount != 1:
                 raise InputError(f"{self.path}: has no row for {job.output}; was it changed?")

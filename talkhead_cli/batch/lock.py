@@ -69,6 +69,8 @@ class RunLock:
         try:
             if not wait_for(file, GLANCE_SECONDS):
                 raise InputError(f"{self.out_dir}: {describe(read_holder(file))}")
+            if not same_file(file, self.folder / RUN_LOCK):
+                raise InputError(f"{self.out_dir}: was removed by another batch; try again")
             self._wait_for_workers()
             file.truncate(0)
             json.dump(asdict(Holder(os.getpid(), socket.gethostname(), time.time())), file)
@@ -168,6 +170,14 @@ def wait_for(file: IO[str], seconds: float) -> bool:
             ) from error
         else:
             return True
+
+
+def same_file(file: IO[str], path: Path) -> bool:
+    """Whether an open file is still the one at a path."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except OSError:
+        return False
 
 
 def read_holder(file: IO[str]) -> Holder | None:

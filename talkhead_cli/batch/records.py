@@ -27,8 +27,7 @@ class Record:
         seconds: of video.
         num_frames: of the video.
         carried: the user's own columns.
-        earlier: times that it was started by earlier runs.
-        attempts: times that it was started in all.
+        attempts: times that it was started with this key, in all runs.
         worker: "host:pid" that had it last.
         device: where.
         started: seconds since 1970.
@@ -53,7 +52,6 @@ class Record:
     seconds: float
     num_frames: int
     carried: dict[str, str] = field(default_factory=dict)
-    earlier: int = 0
     attempts: int = 0
     worker: str = ""
     device: str = ""
