@@ -52,6 +52,7 @@ class Board:
         seconds_left: until the end; None while unknown.
         finished: the last rows that ended without failing.
         failures: the last rows that failed.
+        checked: files looked at before the run, and their number.
         stopping: "" or what the run is doing about a signal.
     """
 
@@ -68,6 +69,7 @@ class Board:
     seconds_left: float | None = None
     finished: deque[Finished] = field(default_factory=lambda: deque(maxlen=KEPT_FINISHED))
     failures: deque[Finished] = field(default_factory=lambda: deque(maxlen=KEPT_FAILURES))
+    checked: tuple[int, int] = (0, 0)
     stopping: str = ""
     _outputs: dict[int, str] = field(default_factory=dict)
 
@@ -86,6 +88,8 @@ class Board:
         kind = event["event"]
         if kind == "batch_start":
             self._begin(event)
+        elif kind == "batch_check":
+            self.checked = event["checked"], event["files"]
         elif kind == "batch_progress":
             self._progress(event)
         elif kind == "row":
@@ -113,7 +117,7 @@ class Board:
     def _row(self, event: Event) -> Finished | None:
         row, state = event["row"], event["state"]
         output = self.relative(event.get("output") or "")
-        if state == "skipped":
+        if state in {"skipped", "waiting"}:
             return None
         if state == "running":
             self._outputs[row] = output

@@ -50,6 +50,18 @@ def draw_board(board: Board, height: int, now: float) -> Group:
     return Group(*parts)
 
 
+def draw_check(board: Board) -> Table:
+    """How far the checking before a run is."""
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+
+    checked, files = board.checked
+    table = Table.grid(padding=(0, 1))
+    bar = ProgressBar(total=max(1, files), completed=checked, width=BAR_WIDTH)
+    table.add_row(bar, one_line(f"{checked:,} of {count(files, 'file')} checked"))
+    return table
+
+
 def share_lines(board: Board, room: int) -> tuple[int, int, int]:
     """Lines for running rows, rows that ended last, and failed rows; together at most `room`.
 

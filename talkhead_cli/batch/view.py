@@ -83,6 +83,7 @@ class BatchView(Reporter):
         if self._live is not None:
             self._live.stop()
             self._live = None
+        self._drawn = 0.0
 
     def __call__(self, event: Event) -> None:
         """Show one event."""
@@ -92,29 +93,36 @@ class BatchView(Reporter):
             write_json(event)
         ended = self.board.take(event)
         self._tell_stopping()
-        if self.mode == "json":
-            return
-        if kind == "fault":
+        if kind == "fault" and self.mode != "json":
             self._fault(event)
-        elif self.mode == "quiet":
-            if ended is not None and ended.state == "failed":
-                self._say(self._line(ended))
-        elif kind == "batch_done":
+        elif self.mode == "quiet" and ended is not None and ended.state == "failed":
+            self._say(self._line(ended))
+        elif self.mode == "human":
+            self._tell(event, ended)
+
+    def _tell(self, event: Event, ended: Finished | None) -> None:
+        kind = event["event"]
+        if kind == "batch_done":
             self.close()
             self.results = Path(event["results_csv"]) if event.get("results_csv") else None
         elif kind == "warning":
             self._say(f"warning: {printable(event['message'])}")
+        elif kind == "batch_check":
+            self._check()
         elif kind == "batch_start":
-            self._say(self._plan(event))
-            self._draw(now=True)
+            self.close()
+            self._say(plan_words(self.board, event))
+            self._draw()
         elif kind in {"row", "batch_progress"}:
             self._row(event, ended)
 
-    def finish(self, summary: BatchSummary) -> None:
+    def finish(self, summary: BatchSummary, dry_run: bool = False) -> None:
         """The last words: what was made, what failed, what is left; the results' path on standard output."""
         self.close()
         if self.mode != "human":
             return
+        if dry_run:
+            return self._say(f"ready: {count(summary.left, 'row')} would be rendered")
         if self._is_terminal():
             failures = list(self.board.failures)[-SHOWN_FAILURES:]
             for item in failures:
@@ -124,6 +132,7 @@ class BatchView(Reporter):
         self._say(summary_words(summary))
         if self.results is not None:
             write_result(str(self.results))
+        return None
 
     def _row(self, event: Event, ended: Finished | None) -> None:
         if self._is_terminal():
@@ -137,18 +146,29 @@ class BatchView(Reporter):
             self._say(self._alive())
         return None
 
-    def _draw(self, now: bool = False) -> None:
-        if not self._is_terminal() or (not now and time.monotonic() - self._drawn < DRAW_SECONDS):
+    def _check(self) -> None:
+        """Tell how far the checking is."""
+        if self._is_terminal():
+            return self._draw()
+        if time.monotonic() - self._spoken > SILENCE_SECONDS:
+            self._say("checked {:,} of {:,} files".format(*self.board.checked))
+        return None
+
+    def _draw(self) -> None:
+        if not self._is_terminal() or time.monotonic() - self._drawn < DRAW_SECONDS:
             return
         from rich.live import Live
 
-        from talkhead_cli.batch.table import draw_board
+        from talkhead_cli.batch.table import draw_board, draw_check
 
         if self._live is None:
             # Drawn when something is told, by the thread that tells it: no thread of its own.
             self._live = Live(console=error_console(), auto_refresh=False, transient=True)
             self._live.start()
-        drawing = draw_board(self.board, self._live.console.height, time.time())
+        height = self._live.console.height
+        drawing = (
+            draw_board(self.board, height, time.time()) if self.started else draw_check(self.board)
+        )
         self._live.update(drawing, refresh=True)
         self._drawn = time.monotonic()
 
@@ -171,18 +191,6 @@ class BatchView(Reporter):
             self._say(fault_words(printable(self.board.manifest), event), stamped=False)
         elif self.faults == SHOWN_FAULTS + 1:
             self._say("... and more; all are listed when this goes to a file, or with --json")
-
-    def _plan(self, event: Event) -> str:
-        words = [f"{printable(self.board.manifest)}: {count(event['rows'], 'row')}"]
-        words.append(f"{event['to_do']:,} to render")
-        if event["skipped"]:
-            words.append(f"{event['skipped']:,} done before")
-        words.append(f"{duration_words(event['seconds'])} of video")
-        if event.get("estimate_seconds") is not None:
-            words.append(ending_words(event["estimate_seconds"], time.time()))
-        if event.get("estimate_bytes"):
-            words.append(f"about {bytes_words(event['estimate_bytes'])}")
-        return ", ".join([*words, self.board.where])
 
     def _line(self, item: Finished) -> str:
         """One row that ended."""
@@ -218,6 +226,22 @@ class BatchView(Reporter):
     def _is_terminal(self) -> bool:
         """Whether a table can be drawn; colour forced by an environment variable does not make a file a terminal."""
         return sys.stderr.isatty() and os.environ.get("TERM") not in {None, "", "dumb", "unknown"}
+
+
+def plan_words(board: Board, event: Event) -> str:
+    """What a run is about to do, on one line."""
+    words = [f"{printable(board.manifest)}: {count(event['rows'], 'row')}"]
+    words.append(f"{event['to_do']:,} to render")
+    others = {"skipped": "done before", "failed_before": "failed before", "faulty": "faulty"}
+    words += [f"{event[key]:,} {word}" for key, word in others.items() if event.get(key)]
+    if event["to_do"]:
+        words.append(f"{duration_words(event['seconds'])} of video")
+        if event.get("estimate_seconds"):
+            words.append(ending_words(event["estimate_seconds"], time.time()))
+        if event.get("estimate_bytes"):
+            words.append(f"about {bytes_words(event['estimate_bytes'])}")
+        words.append(board.where)
+    return ", ".join(words)
 
 
 def fault_words(manifest: str, event: Event) -> str:

@@ -139,8 +139,6 @@ def batch(
         raise typer.BadParameter("give a manifest: a CSV or JSONL file, or - for standard input")
     if fail_fast and max_failures is not None:
         raise typer.BadParameter("--fail-fast and --max-failures exclude each other")
-    if backend is BackendName.local and (address or copy_files):
-        raise typer.BadParameter("--address and --copy-files go with --backend dask or ray")
 
     from talkhead_cli.batch.job import BatchRequest
     from talkhead_cli.settings import resolve_settings
@@ -177,10 +175,11 @@ def run(context: typer.Context, request: BatchRequest, view: BatchView) -> None:
     view.show(request.manifest)
     with view, stopped_by_signals(view.control, lambda: view.started):
         summary = run_batch(request, view, view.control)
-        view.finish(summary)
+        view.finish(summary, request.dry_run)
     if isinstance(context.obj, Session):
         context.obj.told = True
-    raise typer.Exit(summary.exit_code)
+    # Rows that a dry run leaves are what it would render.
+    raise typer.Exit(0 if request.dry_run else summary.exit_code)
 
 
 def print_template(kind: str | None) -> None:
