@@ -35,7 +35,8 @@ class Draft:
         files: column to absolute path, of the columns of files that were given.
         written: column to what was written.
         output: as written; None where a name is to be made up.
-        settings: None where a value is wrong.
+        settings: with what an empty cell would have meant in place of a wrong value, so that files are looked at all
+            the same.
     """
 
     row: int
@@ -43,7 +44,7 @@ class Draft:
     files: Mapping[str, str]
     written: Mapping[str, str]
     output: str | None
-    settings: RenderSettings | None
+    settings: RenderSettings
 
 
 class RowReader:
@@ -56,6 +57,7 @@ class RowReader:
 
     Attributes:
         faults: found so far.
+        base: settings of a row that says nothing.
 
     Raises:
         UsageError: an option of the command line is out of range.
@@ -64,15 +66,16 @@ class RowReader:
 
     def __init__(self, folder: Path, preset: str | None, options: Mapping[str, Any]) -> None:
         self.faults: list[Fault] = []
-        self._folder = folder
+        self.folder = folder
         self._options = {key: value for key, value in options.items() if value is not None}
         self._preset = preset
-        self._seen: dict[Any, RenderSettings | list[tuple[str, str]]] = {}
+        self._seen: dict[Any, tuple[RenderSettings, list[tuple[str, str]]]] = {}
         self._presets: dict[str | None, dict[str, Any] | PresetError] = {}
-        resolved = resolve_settings(preset, self._options)
-        check_values(resolved)
-        if is_file_name(resolved.bundle):
-            self._options["bundle"] = str(Path(resolved.bundle).absolute())
+        self.base = resolve_settings(preset, self._options)
+        check_values(self.base)
+        if is_file_name(self.base.bundle):
+            self._options["bundle"] = str(Path(self.base.bundle).absolute())
+            self.base = resolve_settings(preset, self._options)
 
     def read(self, row: Row) -> Draft:
         """Make sense of a row; what is wrong goes to `faults`."""
@@ -107,26 +110,24 @@ class RowReader:
         unfit = unfit_for_path(text)
         if unfit is not None:
             return self._fault(row, column, unfit)
-        files[column] = os.path.normpath(self._folder / text)
+        files[column] = os.path.normpath(self.folder / text)
         return None
 
-    def _settings(self, row: Row, driven: bool) -> RenderSettings | None:
-        """Settings of a row; None where they are wrong."""
+    def _settings(self, row: Row, driven: bool) -> RenderSettings:
+        """Settings of a row."""
         cells = {key: row.cells[key] for key in OPTION_COLUMNS if key in row.cells}
         known = driven, *((key, type(value), value) for key, value in cells.items())
         if known not in self._seen:
             self._seen[known] = self._resolve(cells, driven)
-        found = self._seen[known]
-        if isinstance(found, RenderSettings):
-            return found
-        for column, message in found:
+        settings, wrong = self._seen[known]
+        for column, message in wrong:
             self._fault(row, column, message)
-        return None
+        return settings
 
     def _resolve(
         self, cells: Mapping[str, Any], driven: bool
-    ) -> RenderSettings | list[tuple[str, str]]:
-        """Settings, or column and message of all that is wrong."""
+    ) -> tuple[RenderSettings, list[tuple[str, str]]]:
+        """Settings, and column and message of all that is wrong."""
         wrong: list[tuple[str, str]] = []
         given: dict[str, Any] = {}
         for key, cell in cells.items():
@@ -135,7 +136,7 @@ class RowReader:
             except ValueError as error:
                 wrong.append((key, str(error)))
         if is_file_name(str(given.get("bundle", ""))):
-            given["bundle"] = str(self._folder / given["bundle"])
+            given["bundle"] = str(self.folder / given["bundle"])
         preset = self._load(given.pop("preset", None))
         if isinstance(preset, PresetError):
             wrong.append(("preset", str(preset)))
@@ -144,19 +145,24 @@ class RowReader:
         try:
             settings = RenderSettings.model_validate(values)
         except ValidationError as error:
-            return [*wrong, *((str(item["loc"][0]), explain(item)) for item in error.errors())]
+            wrong += [(str(item["loc"][0]), explain(item)) for item in error.errors()]
+            for column, _ in wrong:
+                given.pop(column, None)
+            usual = {**preset, **(DRIVEN if driven else {}), **self._options}
+            settings = RenderSettings.model_validate({**usual, **given})
         try:
             check_values(settings)
         except TalkheadError as error:
             wrong.append(("background", str(error)))
-        return wrong or settings
+            settings = settings.model_copy(update={"background": self.base.background})
+        return settings, wrong
 
     def _load(self, name: str | None) -> dict[str, Any] | PresetError:
         """The keys of a preset; one given as a path lies beside the manifest."""
         if name not in self._presets:
             where = name
             if where is not None and ("/" in where or where.endswith((".yaml", ".yml"))):
-                where = str(self._folder / where)
+                where = str(self.folder / where)
             try:
                 self._presets[name] = load_preset(where or self._preset or default_preset())
             except PresetError as error:

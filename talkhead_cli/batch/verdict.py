@@ -1,0 +1,187 @@
+"""What a render would say of a row's files, told from what is known of them; the words are the render's own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from talkhead_cli.batch.files import FileBook, Value
+from talkhead_cli.batch.job import Fault
+from talkhead_cli.batch.look import PROBLEM, portrait_kind
+from talkhead_cli.batch.rows import Draft
+from talkhead_cli.errors import InputError, TalkheadError
+from talkhead_cli.settings import RenderSettings
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What becomes of a row whose files can be used.
+
+    Attributes:
+        seconds: of video.
+        width: of the video.
+        height: of the video.
+    """
+
+    seconds: float
+    width: int
+    height: int
+
+
+class Judge:
+    """Judges rows by what is known of their files.
+
+    Args:
+        book: what is known.
+
+    Attributes:
+        faults: found so far.
+        warnings: what does not stop a row.
+    """
+
+    def __init__(self, book: FileBook) -> None:
+        self.faults: list[Fault] = []
+        self.warnings: list[Fault] = []
+        self._book = book
+
+    def ask(self, draft: Draft) -> None:
+        """Say what must be known to judge a row; files that are not there are faults."""
+        for column, path in draft.files.items():
+            found = self._book.identify(path)
+            if isinstance(found, str):
+                self._fault(draft, column, found)
+            else:
+                for kind in wanted_kinds(draft, column, draft.settings):
+                    self._book.want(path, kind, draft.settings.max_seconds)
+
+    def judge(self, draft: Draft) -> Verdict | None:
+        """What becomes of a row; None where something of it cannot be used."""
+        settings = draft.settings
+        size = self._portrait(draft, settings)
+        film = self._value(draft, "drive", "film")
+        if "audio" in draft.files:
+            seconds = self._sound(draft, "audio", settings)
+        elif film is not None and not film["has_audio"]:
+            seconds = self._length(draft, "drive", film["seconds"] or 0.0, "film", settings)
+        else:
+            seconds = self._sound(draft, "drive", settings)
+        if size is None or seconds is None or ("drive" in draft.files and film is None):
+            return None
+        return Verdict(seconds, *size)
+
+    def _fault(self, draft: Draft, column: str, message: str) -> None:
+        """Note a fault, the file called as the manifest calls it."""
+        if column in draft.files:
+            message = message.replace(draft.files[column], draft.written[column])
+        self.faults.append(Fault(draft.row, draft.line, column, message))
+
+    def _warn(self, draft: Draft, column: str, messages: list[str]) -> None:
+        shown = draft.written[column]
+        for message in messages:
+            self.warnings.append(Fault(draft.row, draft.line, column, f"{shown}: {message}"))
+
+    def _value(self, draft: Draft, column: str, kind: str) -> Value | None:
+        """What is known of a file; None where there is none, or something is wrong with it."""
+        path = draft.files.get(column)
+        if path is None or isinstance(self._book.identify(path), str):
+            return None
+        value = self._book.known(path, kind)
+        if value.get(PROBLEM):
+            self._fault(draft, column, value[PROBLEM])
+            return None
+        return value
+
+    def _portrait(self, draft: Draft, settings: RenderSettings) -> tuple[int, int] | None:
+        """Width and height of the video."""
+        kind = portrait_kind(settings.face_backend, settings.background)
+        value = self._value(draft, "portrait", kind)
+        if value is None:
+            return None
+        path = draft.files["portrait"]
+        try:
+            size = video_size(path, value, settings)
+        except TalkheadError as error:
+            self._fault(draft, "portrait", str(error))
+            return None
+        self._warn(draft, "portrait", value["notes"])
+        return size
+
+    def _sound(self, draft: Draft, column: str, settings: RenderSettings) -> float | None:
+        """Seconds of the sound of a recording or a film."""
+        value = self._value(draft, column, "audio")
+        if value is None:
+            return None
+        drives_lips = "drive" not in draft.files
+        if value["seconds"] is None:
+            return self._length(draft, column, value["declared_seconds"], "audio", settings)
+        if drives_lips and value["silent"]:
+            self._fault(
+                draft, column, f"{draft.written[column]}: is silent; give a recording of speech"
+            )
+            return None
+        if drives_lips:
+            self._warn(draft, column, value["warnings"])
+        return self._length(draft, column, value["seconds"], "audio", settings)
+
+    def _length(
+        self, draft: Draft, column: str, seconds: float, what: str, settings: RenderSettings
+    ) -> float | None:
+        """The length, where it is allowed."""
+        if seconds <= settings.max_seconds:
+            return seconds
+        self._fault(
+            draft,
+            column,
+            f"{draft.written[column]}: {seconds:.0f} seconds of {what} are more than the "
+            f"{settings.max_seconds:.0f} allowed; raise --max-seconds",
+        )
+        return None
+
+
+def wanted_kinds(draft: Draft, column: str, settings: RenderSettings) -> list[str]:
+    """What must be known of the file of a column."""
+    kinds = ["sha256"]
+    if column == "portrait":
+        kinds.append(portrait_kind(settings.face_backend, settings.background))
+    if column == "drive":
+        kinds.append("film")
+    if column == "audio" or (column == "drive" and "audio" not in draft.files):
+        kinds.append("audio")
+    return kinds
+
+
+def video_size(path: str, value: Value, settings: RenderSettings) -> tuple[int, int]:
+    """Width and height that a picture's video will have.
+
+    Args:
+        path: for messages.
+        value: what is known of the picture.
+        settings: which face, how large, how much of the picture.
+
+    Raises:
+        NoFaceError: there is no such face, or it cannot be animated.
+        InputError: the result would be too small.
+    """
+    from talkhead_cli.face.backend import select_face
+    from talkhead_cli.face.portrait import check_scaled_face, face_crop, scaled_size, whole
+
+    faces = [known_face(face) for face in value["faces"]]
+    chosen = select_face(faces, settings.face, path)
+    problem = value["faces"][faces.index(chosen)][PROBLEM]
+    if problem:
+        raise InputError(f"{path}: {problem}")
+    shape = value["height"], value["width"]
+    box = face_crop(shape, chosen) if settings.crop == "face" else whole(shape)
+    width, height, scale = scaled_size(box, settings.size, path)
+    check_scaled_face(chosen, scale, settings.size, path)
+    return width // 2 * 2, height // 2 * 2
+
+
+def known_face(face: dict[str, Any]) -> Any:
+    """A face without its mesh."""
+    import numpy as np
+
+    from talkhead_cli.face.backend import Face
+
+    x0, y0, x1, y1 = face["box"]
+    return Face((x0, y0, x1, y1), face["score"], np.zeros((0, 3), np.float32))
