@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import signal
+import sys
 import time
+from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from talkhead_cli.batch.job import Job, Outcome
-from talkhead_cli.batch.worker import OUTCOME, count_start, worker_name, write_json_file
+from talkhead_cli.batch.check import Facts, Plan
+from talkhead_cli.batch.job import (
+    RUN_FOLDER,
+    Backend,
+    BatchRequest,
+    Control,
+    Fault,
+    Job,
+    Outcome,
+    Status,
+)
+from talkhead_cli.batch.pool import LocalBackend
+from talkhead_cli.batch.worker import OUTCOME, STATUS, count_start, worker_name, write_json_file
 
 
 def make_job(folder: Path, row: int, **settings: Any) -> Job:
@@ -20,7 +35,9 @@ def make_job(folder: Path, row: int, **settings: Any) -> Job:
         folder: output folder; row folders go below it.
         row: its number.
         settings: "seconds" to take, "die_until": attempts that end in SIGKILL, "die_late": the first one does after
-            its video is in place, "fail": with an error, "raise": where nothing may be raised.
+            its video is in place, "die_between": before that, but with its sidecar in place, "fail": with an error,
+            "raise": where nothing may be raised; "status": say how far it is; "log": a file with a
+            line for every video put in place.
     """
     return Job(
         row=row,
@@ -42,6 +59,9 @@ def stand_in(job: Job, device: str) -> Outcome:
     """Make a row's file."""
     attempts = count_start(job)
     chosen = job.settings
+    if chosen.get("status"):
+        status = Status(job.row, worker_name(), device, "render", 5, 25, 12.5)
+        write_json_file(Path(job.folder or "", STATUS), asdict(status))
     time.sleep(chosen.get("seconds", 0.0))
     if attempts <= chosen.get("die_until", 0):
         os.kill(os.getpid(), signal.SIGKILL)
@@ -59,8 +79,74 @@ def stand_in(job: Job, device: str) -> Outcome:
     if Path(job.output).exists() and not job.overwrite:
         words = {"kind": "InputError", "message": f"{job.output}: exists already", "exit_code": 3}
         return Outcome(job.row, job.key, "failed", **about, **words)
-    Path(job.output).write_bytes(content)
+    if chosen.get("die_between") and attempts == 1:
+        Path(job.output).with_suffix(".json").write_text("{}")
+        os.kill(os.getpid(), signal.SIGKILL)
+    temporary = Path(job.folder, ".talkhead-video.mp4")
+    temporary.write_bytes(content)
+    if "log" in chosen:
+        with Path(chosen["log"]).open("a") as file:
+            file.write(f"{job.row}\n")
+    temporary.rename(job.output)
     if chosen.get("die_late") and attempts == 1:
         os.kill(os.getpid(), signal.SIGKILL)
     made = {"output_sha256": digest, "num_frames": 25, "elapsed_seconds": 0.1}
     return Outcome(job.row, job.key, "done", loads=1, made=made, **about)
+
+
+def stand_in_plan(
+    request: BatchRequest,
+    folder_of: Callable[[str, str], str | None],
+    facts: Facts,
+    *,
+    is_ours: Callable[[str], bool],
+    control: Control | None = None,
+    on_progress: object = None,
+    workers: int | None = None,
+) -> Plan:
+    """A plan from a file that holds a JSON object of settings, or of "fault", on every line."""
+    jobs: list[Job] = []
+    faults: list[Fault] = []
+    lines = Path(request.manifest).read_text().splitlines()
+    for row, line in enumerate(lines, start=1):
+        settings = json.loads(line)
+        facts.put("sha256", f"/row{row}", 1, 2, 3, {"value": row})
+        if "fault" in settings:
+            faults.append(Fault(row, row + 1, "audio", settings["fault"]))
+            continue
+        job = make_job(request.out_dir, row, **settings)
+        if "output" in settings:
+            job = replace(job, output=str(request.out_dir / settings["output"]))
+        for path in (Path(job.output), Path(job.output).with_suffix(".json")):
+            if path.exists() and not (
+                request.overwrite or (request.resume and is_ours(job.output))
+            ):
+                faults.append(Fault(row, row + 1, "output", f"{path.name}: exists already"))
+        folder = folder_of(job.key, job.output)
+        jobs.append(replace(job, folder=folder, overwrite=request.overwrite))
+    bad = {fault.row for fault in faults}
+    jobs = [job for job in jobs if job.row not in bad]
+    seconds = float(len(jobs))
+    return Plan(tuple(jobs), tuple(faults), len(lines), seconds, seconds, 100 * len(jobs), 10**9)
+
+
+def stand_in_backend(request: BatchRequest) -> Backend:
+    """Real worker processes that do stand-in rows."""
+    return LocalBackend(
+        request.workers or 2, request.devices, request.out_dir / RUN_FOLDER, stand_in
+    )
+
+
+def main() -> None:
+    """Run a batch of stand-in rows in this process: MANIFEST OUT_DIR, to be killed."""
+    from talkhead_cli.batch import run
+
+    run.plan_batch = stand_in_plan  # type: ignore[assignment]
+    run.open_backend = stand_in_backend
+    request = BatchRequest(Path(sys.argv[1]), Path(sys.argv[2]), devices=("cpu",), resume=True)
+    summary = run.run_batch(request)
+    sys.exit(summary.exit_code)
+
+
+if __name__ == "__main__":
+    main()

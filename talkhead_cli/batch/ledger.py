@@ -57,24 +57,28 @@ class Ledger:
     Args:
         out_dir: the output folder; the run's folder in it must exist.
         read_only: only look, as beside a run that goes on.
+        traceless: with `read_only`, leave no trace at all: as it is now, and only while nobody writes to it.
 
     Raises:
         InputError: there is none to be read, or it cannot be used.
     """
 
-    def __init__(self, out_dir: Path, read_only: bool = False) -> None:
+    def __init__(self, out_dir: Path, read_only: bool = False, traceless: bool = False) -> None:
         self.out_dir = out_dir
         self.path = out_dir / RUN_FOLDER / LEDGER
         self._pending_facts = 0
         if read_only and not self.path.is_file():
             raise InputError(f"{out_dir}: no batch has been rendered into this folder")
         with self._errors():
-            self._base = self._connect(read_only)
+            self._base = self._connect(read_only, traceless)
 
-    def _connect(self, read_only: bool) -> sqlite3.Connection:
-        mode = "ro" if read_only else "rwc"
+    def _connect(self, read_only: bool, traceless: bool) -> sqlite3.Connection:
+        mode = "mode=ro" if read_only else "mode=rwc"
+        if traceless and not Path(f"{self.path}-wal").exists():
+            # Even readers of a write-ahead log make files beside it, if there are none.
+            mode = "immutable=1"
         base = sqlite3.connect(
-            f"{self.path.absolute().as_uri()}?mode={mode}",
+            f"{self.path.absolute().as_uri()}?{mode}",
             uri=True,
             timeout=BUSY_SECONDS,
             isolation_level=None,

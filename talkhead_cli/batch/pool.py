@@ -11,6 +11,7 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Future
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -67,43 +68,71 @@ class LocalBackend:
 
     def run(self, jobs: Sequence[Job], control: Control) -> Iterator[Outcome | None]:
         """See `talkhead_cli.batch.job.Backend`."""
-        waiting = deque(jobs)
-        ended: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
-        leave = threading.Event()
-
-        def serve(slot: Slot) -> None:
-            while not (control.stopping or leave.is_set()):
-                try:
-                    job = waiting.popleft()
-                except IndexError:
-                    return
-                ended.put(slot.render(self._task, job))
-
+        shift = Shift(deque(jobs), control)
         threads = [
-            threading.Thread(target=serve, args=(slot,), name=f"slot-{index}", daemon=True)
-            for index, slot in enumerate(self._slots[: len(jobs)])
+            threading.Thread(target=self._serve, args=(slot, shift), daemon=True)
+            for slot in self._slots[: len(jobs)]
         ]
         for thread in threads:
             thread.start()
+        working = len(threads)
         try:
-            # In this order: a thread's last outcome is there before the thread is seen to have ended.
-            while any(thread.is_alive() for thread in threads) or not ended.empty():
+            while working:
                 try:
-                    yield ended.get(timeout=TICK_SECONDS)
+                    slot, outcome = shift.ended.get(timeout=TICK_SECONDS)
                 except queue.Empty:
                     yield None
+                else:
+                    if outcome is None:
+                        working -= 1
+                    else:
+                        yield outcome
+                        slot.heard.set()
                 if control.aborted:
                     self._kill()
         finally:
-            leave.set()
-            if any(thread.is_alive() for thread in threads):
+            shift.left.set()
+            if working:
                 self._kill()
             for thread in threads:
                 thread.join()
 
+    def _serve(self, slot: Slot, shift: Shift) -> None:
+        """Do one job after the other, in a thread of its own; None is told last."""
+        try:
+            while not (shift.control.stopping or shift.left.is_set()):
+                try:
+                    job = shift.waiting.popleft()
+                except IndexError:
+                    return
+                slot.heard.clear()
+                shift.ended.put((slot, slot.render(self._task, job)))
+                # Whoever hears of the outcome may stop the run for it: no other row is started before that.
+                while not (slot.heard.wait(TICK_SECONDS) or shift.left.is_set()):
+                    pass
+        finally:
+            shift.ended.put((slot, None))
+
     def _kill(self) -> None:
         for slot in self._slots:
             slot.kill()
+
+
+@dataclass
+class Shift:
+    """What the threads of one call of `LocalBackend.run` share.
+
+    Attributes:
+        waiting: jobs not yet started.
+        control: how they are stopped.
+        ended: outcomes with their slots; None once a slot's thread ends.
+        left: nobody listens any more.
+    """
+
+    waiting: deque[Job]
+    control: Control
+    ended: queue.SimpleQueue[tuple[Slot, Outcome | None]] = field(default_factory=queue.SimpleQueue)
+    left: threading.Event = field(default_factory=threading.Event)
 
 
 class Slot:
@@ -113,6 +142,9 @@ class Slot:
         device: where its rows are rendered.
         threads: CPU threads that its process may keep busy.
         folder: the run's folder.
+
+    Attributes:
+        heard: set once somebody has taken the outcome of its last job.
     """
 
     starting = threading.Lock()
@@ -125,6 +157,7 @@ class Slot:
         self._executor: Any = None
         self._process: Any = None
         self._lock = threading.Lock()
+        self.heard = threading.Event()
 
     def render(self, task: Task, job: Job) -> Outcome:
         """Have a job done by this slot's process; never raises."""

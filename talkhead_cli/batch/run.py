@@ -87,7 +87,7 @@ def rehearse(
     """Check everything, write nothing."""
     began = time.monotonic()
     known = (request.out_dir / RUN_FOLDER / LEDGER).is_file()
-    ledger = Ledger(request.out_dir, read_only=True) if known else None
+    ledger = Ledger(request.out_dir, read_only=True, traceless=True) if known else None
     try:
         past = Past(ledger, request)
         facts = DictFacts() if ledger is None else LookedUpFacts(ledger)
