@@ -6,7 +6,6 @@ mesh, no speech features.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from fractions import Fraction
@@ -15,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from talkhead_cli.errors import InputError, NoFaceError, TalkheadError
-
-BLOCK = 1 << 20
+from talkhead_cli.hashing import sha256_of
 
 FIRST_PICTURES = 5
 """Pictures of a film, one a second from its beginning, in which a face is looked for first."""
@@ -57,7 +55,7 @@ def look_for(kind: str, look: Look) -> dict[str, Any]:
     """One kind of knowledge about a file."""
     path = Path(look.path)
     finders: dict[str, Callable[[], dict[str, Any]]] = {
-        "sha256": lambda: {"sha256": hash_file(path)},
+        "sha256": lambda: {"sha256": sha256_of(path)},
         "audio": lambda: look_at_audio(path, look.max_seconds),
         "film": lambda: look_at_film(path, look.max_seconds),
         "portrait": lambda: look_at_portrait(path, *kind.split(":", 2)[1:]),
@@ -72,15 +70,6 @@ def look_for(kind: str, look: Look) -> dict[str, Any]:
     except Exception as error:  # a library that stumbles over a file must not cost the other files
         words = " ".join(str(error).split()) or "no more is known"
         return {PROBLEM: f"{path}: cannot be used ({type(error).__name__}: {words})", PASSING: True}
-
-
-def hash_file(path: Path) -> str:
-    """sha256 of a file's contents."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def look_at_audio(path: Path, max_seconds: float) -> dict[str, Any]:

@@ -344,8 +344,8 @@ class JsonSheet:
                 self.num_rows += 1
                 self._read_row(line, text)
 
-    def _fault(self, line: int, column: str, message: str) -> None:
-        self.faults.append(Fault(self.num_rows, line, column, message))
+    def _fault(self, line: int, column: str, message: str, row: int | None = None) -> None:
+        self.faults.append(Fault(self.num_rows if row is None else row, line, column, message))
 
     def _read_row(self, line: int, text: str) -> None:
         try:
@@ -382,9 +382,9 @@ class JsonSheet:
         elif is_carried(key):
             carried[key] = value if isinstance(value, str) else json.dumps(value)
         elif name not in COLUMNS and name not in self._unknown:
-            # Told once: programs that write such files write the same keys into every line.
+            # Told once, of all: programs that write such files write the same keys into every line.
             self._unknown.add(name)
-            self._fault(line, key, unknown_column(key))
+            self._fault(line, key, unknown_column(key), row=0)
 
 
 def is_object(text: str, pairs: object) -> bool:
