@@ -20,11 +20,14 @@ from talkhead_cli.batch.records import Record, Run
 from talkhead_cli.batch.resume import Past
 from talkhead_cli.batch.view import BatchView
 from talkhead_cli.batch.worker import read_status
-from talkhead_cli.console import Event, write_json, write_message
+from talkhead_cli.console import Event, write_json, write_message, write_result
 from talkhead_cli.errors import InputError
 
 ENDLESS = 1000
 """Lines that the table may have: it is no live one."""
+
+LOG_WIDTH = 160
+"""Columns of the table in a file or pipe."""
 
 
 def show_report(out_dir: Path, view: BatchView) -> None:
@@ -145,10 +148,15 @@ class Report:
         from talkhead_cli.batch.table import draw_board
         from talkhead_cli.console import print_table
 
-        # Colours that an environment variable forces are for terminals alone.
-        plain = Console(width=160, force_terminal=False, color_system=None)
-        console = Console() if sys.stdout.isatty() else plain
-        console.print(draw_board(self.board, ENDLESS, time.time()))
+        table = draw_board(self.board, ENDLESS, time.time())
+        if sys.stdout.isatty():
+            Console().print(table)
+        else:
+            # Colours that an environment variable forces are for terminals alone.
+            plain = Console(width=LOG_WIDTH, force_terminal=False, color_system=None)
+            with plain.capture() as captured:
+                plain.print(table)
+            write_result("\n".join(map(str.rstrip, captured.get().splitlines())))
         if all_rows:
             print_table("", ("row", "video", "state", "worker", "message"), list(self._cells()))
 

@@ -89,7 +89,8 @@ def ending(board: Board, now: float) -> Table:
     words = [f"{100 * board.ended // max(1, board.to_do)}%"]
     if board.seconds_left is not None:
         words.append(ending_words(board.seconds_left, now))
-    words.append(f"{board.frames_per_second:.1f} frames/s")
+    if board.running:
+        words.append(f"{board.frames_per_second:.1f} frames/s")
     table = Table.grid(padding=(0, 1))
     table.add_column(width=BAR_WIDTH)
     table.add_column(no_wrap=True, overflow="ellipsis")

@@ -184,10 +184,11 @@ def run(context: typer.Context, request: BatchRequest, view: BatchView) -> None:
 
 def print_template(kind: str | None) -> None:
     """An example of a manifest on standard output."""
-    from talkhead_cli.batch.manifest import template
-
     if kind not in {None, "csv", "jsonl"}:
         raise typer.BadParameter(f"--template: csv or jsonl, not {kind}")
+
+    from talkhead_cli.batch.manifest import template
+
     typer.echo(template("jsonl" if kind == "jsonl" else "csv"), nl=False)
 
 
