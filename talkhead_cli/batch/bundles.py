@@ -25,6 +25,7 @@ class Bundles:
         from talkhead_models.bundle_files import BundleError, bundle_path, list_bundles
 
         self._book = book
+        self._hashes: dict[str, dict[str, str]] = {}
         generators = {load_preset(name).get("bundle") for name in list_presets()}
         try:
             # Networks that every row uses: all but the other presets' generators.
@@ -59,8 +60,11 @@ class Bundles:
         """
         from talkhead_models.bundle_files import bundle_path
 
-        found = {"generator": self._checked(str(bundle_path(name).absolute()))}
-        return found | {Path(path).name: self._checked(path) for path in self._shared}
+        if name not in self._hashes:
+            found = {"generator": self._checked(str(bundle_path(name).absolute()))}
+            found |= {Path(path).name: self._checked(path) for path in self._shared}
+            self._hashes[name] = found
+        return self._hashes[name]
 
     def _checked(self, path: str) -> str:
         """sha256 of a bundle, compared with what is recorded beside it."""

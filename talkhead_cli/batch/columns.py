@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 
 from talkhead_cli.settings import RenderSettings
 
@@ -29,6 +30,9 @@ OTHER_NAMES = {
     **dict.fromkeys(("resolution", "width", "height"), "size"),
 }
 """What people call the columns; only to name the right one in a message."""
+
+CONTROL, HALF = re.compile(r"[\x00-\x1f]"), re.compile(r"[\ud800-\udfff]")
+"""What no path holds that a person meant to write."""
 
 SHOWN = 40
 """Characters of a cell that a message quotes."""
@@ -70,8 +74,8 @@ def shorten(text: str) -> str:
 
 def unfit_for_path(text: str) -> str | None:
     """Why no file can be called so, None where one can."""
-    if any(ord(letter) < 32 for letter in text):
+    if CONTROL.search(text):
         return "the path holds a line break or a control character; remove it"
-    if any("\ud800" <= letter <= "\udfff" for letter in text):
+    if HALF.search(text):
         return "the path holds half a character; write it anew"
     return None

@@ -23,6 +23,7 @@ from talkhead_cli.batch.columns import (
     unknown_column,
 )
 from talkhead_cli.batch.job import Fault
+from talkhead_cli.batch.template import template as template
 from talkhead_cli.errors import BatchFileError
 
 STANDARD = "-"
