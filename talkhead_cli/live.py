@@ -20,6 +20,8 @@ from talkhead_cli.devices import model_errors
 from talkhead_cli.errors import AudioError, UsageError
 from talkhead_cli.render import STANDARD, RenderRun, check_piped
 from talkhead_cli.result import OutputOptions, Performance, Scene
+from talkhead_cli.timing import Ticker
+from talkhead_cli.writing import stream_writer, write_frames
 
 if TYPE_CHECKING:
     import numpy as np
@@ -121,9 +123,10 @@ class LiveRun(RenderRun):
         meters.append(LevelMeter(header.sample_rate))
         delivered = sound.piped() if sound.is_piped else Path(str(scene.inputs.audio))
         with ExitStack() as undo:
-            with self._writer(scene, delivered, live=True) as writer:
+            with stream_writer(scene, delivered, self.settings, self.options, live=True) as writer:
                 sound.let_go()
-                self._write(writer, self._announced(batches, loaded, meters[0]), None)
+                announced = self._announced(batches, loaded, meters[0])
+                write_frames(writer, announced, Ticker(self.emit, None), self.clock)
                 if self.late is not None:
                     raise self.late
                 self._count(scene, sound, speech, before)

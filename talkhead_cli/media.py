@@ -57,6 +57,9 @@ ENCODERS = {"h264": "libx264", "hevc": "libx265", "av1": "libsvtav1"}
 SPEEDS = {"h264": "veryfast", "hevc": "veryfast", "av1": "10"}
 """Encoder presets: the slowest that still keeps ahead of the renderer on two CPU cores."""
 
+TAGS = {"hevc": "hvc1"}
+"""Tags of video streams that Apple's players insist on."""
+
 THREADS: dict[str, dict[str, Any]] = {
     "h264": {"threads": 4},
     "hevc": {"x265-params": "frame-threads=2:log-level=error"},
@@ -188,6 +191,14 @@ class VideoWriter:
             raise self._failure() from broken
         self.num_frames += len(frames)
 
+    @property
+    def checkpoint(self) -> None:
+        """There is nothing to go on from."""
+        return None
+
+    def mark(self, checkpoint: object) -> None:
+        """Nothing is kept of a video that is encoded in one go; see `SegmentedWriter`."""
+
     def finish(self) -> None:
         """Wait until everything is encoded; the file is complete but not yet in place.
 
@@ -295,8 +306,8 @@ class VideoWriter:
             "map_chapters": -1,
             "f": "mp4",
         }
-        if self.codec == "hevc":
-            options["vtag"] = "hvc1"  # the tag Apple's players insist on
+        if self.codec in TAGS:
+            options["vtag"] = TAGS[self.codec]
         return options
 
     def _discard(self) -> None:

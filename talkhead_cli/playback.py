@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
 from typing import TYPE_CHECKING
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,7 +85,7 @@ class Checkpoint:
                     fps = Fraction(header["motion_fps"])
                     resampled = ResampleState(stored["kept"], header["start"], header["done"], fps)
                 return cls(header["num_frames"], stored["last"], stream, resampled)
-        except (OSError, KeyError, EOFError, ValueError) as error:
+        except (OSError, KeyError, EOFError, ValueError, BadZipFile) as error:
             raise ValueError(f"these bytes hold no checkpoint ({error})") from error
 
 

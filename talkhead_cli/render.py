@@ -29,16 +29,12 @@ from talkhead_cli.settings import RenderSettings
 from talkhead_cli.sidecar import sidecar_path, versions, write_sidecar
 from talkhead_cli.speech_encoder import SPEECH_BUNDLE, speech_encoder, speech_hash
 from talkhead_cli.timing import Clock, Ticker
+from talkhead_cli.writing import file_writer, write_frames
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from talkhead_cli.face import Portrait
-    from talkhead_cli.media import VideoWriter
     from talkhead_cli.pipeline import TalkingHeadPipeline
     from talkhead_cli.playback import MotionSource
-    from talkhead_cli.sound import PipedSound
     from talkhead_models.lip_audio import LipAudioEncoder
     from talkhead_models.speech import SpeechEncoder
 
@@ -93,6 +89,8 @@ class RenderRun:
     """The steps of one render, in order."""
 
     streams = False
+    resumed_frames = 0
+    """Frames that an earlier render has made."""
 
     def __init__(self, settings: RenderSettings, on_event: OnEvent, options: OutputOptions) -> None:
         from talkhead_cli.devices import resolve_device
@@ -275,12 +273,17 @@ class RenderRun:
         if performance.clip is not None:
             return [performance.clip.lasting(performance.duration_seconds)]
         from talkhead_cli.audio import extract_features
+        from talkhead_cli.segments import keep_features, read_features
 
         assert performance.audio is not None
         with self.clock.stage("speech"):
-            encoder, lips = self._encoders(pipeline)
-            limit = self.settings.max_seconds
-            return extract_features(performance.audio, encoder, limit, lips)
+            features = read_features(self.options.folder)
+            if features is None:
+                encoder, lips = self._encoders(pipeline)
+                limit = self.settings.max_seconds
+                features = extract_features(performance.audio, encoder, limit, lips)
+                keep_features(self.options.folder, features)
+        return features
 
     def _encoders(
         self, pipeline: TalkingHeadPipeline
@@ -292,48 +295,22 @@ class RenderRun:
         source = self._source(scene.pipeline, performance)
         num_frames = count_frames(performance.duration_seconds, self.settings.fps)
         before = dict(scene.pipeline.timings)
-        batches = scene.pipeline.render(scene.portrait, source, num_frames)
         with ExitStack() as undo:
-            with self._writer(scene, performance.audio) as writer:
-                self._write(writer, batches, num_frames)
+            with file_writer(
+                scene, performance.audio, num_frames, self.settings, self.options
+            ) as writer:
+                begin = writer.checkpoint
+                batches = scene.pipeline.render(scene.portrait, source, num_frames, begin)
+                if begin is not None:
+                    self.resumed_frames = begin.num_frames
+                    event = {"event": "resumed", "frames": begin.num_frames}
+                    self.emit(event | {"num_frames": num_frames})
+                ticker = Ticker(self.emit, num_frames, self.resumed_frames)
+                write_frames(writer, batches, ticker, self.clock)
                 self.clock.count(scene.pipeline.timings, before)
                 result = self._finish(scene, performance, undo)
             undo.pop_all()
         return result
-
-    def _writer(
-        self, scene: Scene, sound: Path | PipedSound | None, live: bool = False
-    ) -> VideoWriter:
-        """What encodes the frames."""
-        from talkhead_cli.media import VideoWriter
-
-        height, width = scene.portrait.image.shape[:2]
-        return VideoWriter(
-            scene.target or STANDARD,
-            width,
-            height,
-            self.settings.fps,
-            crf=self.settings.crf,
-            codec=self.settings.video_codec,
-            audio=sound,
-            overwrite=self.options.overwrite,
-            live=live,
-            folder=self.options.folder,
-            on_complete=self.options.on_complete,
-        )
-
-    def _write(
-        self, writer: VideoWriter, batches: Iterable[NDArray[np.uint8]], num_frames: int | None
-    ) -> None:
-        """Encode all frames; their number is told in the events where it is known."""
-        ticker = Ticker(self.emit, num_frames)
-        for frames in batches:
-            with self.clock.stage("encode"):
-                writer.write(frames)
-            ticker.advance(len(frames))
-        with self.clock.stage("encode"):
-            writer.finish()
-        ticker.finish()
 
     def _finish(self, scene: Scene, performance: Performance, undo: ExitStack) -> RenderResult:
         """The result; its sidecar is in place before the video, so that a video in place is a row that is done."""
@@ -359,6 +336,7 @@ class RenderRun:
             elapsed_seconds=self.clock.elapsed,
             timings={name: round(seconds, 4) for name, seconds in self.clock.timings.items()},
             dry_run=self.options.dry_run,
+            resumed_frames=self.resumed_frames,
         )
 
     def _record(

@@ -108,6 +108,7 @@ class RenderResult:
         elapsed_seconds: from start to end.
         timings: seconds by stage.
         dry_run: nothing was written.
+        resumed_frames: how many of the frames an earlier render had made.
     """
 
     output: Path | None
@@ -120,11 +121,12 @@ class RenderResult:
     elapsed_seconds: float
     timings: dict[str, float] = field(default_factory=dict)
     dry_run: bool = False
+    resumed_frames: int = 0
 
     @property
     def frames_per_second(self) -> float:
         """Frames made per second of wall clock, start-up included."""
-        return self.num_frames / max(self.elapsed_seconds, 1e-9)
+        return (self.num_frames - self.resumed_frames) / max(self.elapsed_seconds, 1e-9)
 
     def to_event(self) -> Event:
         """The values as a JSON-able event."""

@@ -41,12 +41,18 @@ class Clock:
 
 
 class Ticker:
-    """Sends progress events, a few a second; `num_frames` is None where they are not known beforehand."""
+    """Sends progress events, a few a second; `num_frames` is None where they are not known beforehand.
 
-    def __init__(self, emit: OnEvent, num_frames: int | None) -> None:
+    Args:
+        emit: the sink.
+        num_frames: in all.
+        begin: made by an earlier render.
+    """
+
+    def __init__(self, emit: OnEvent, num_frames: int | None, begin: int = 0) -> None:
         self.emit = emit
         self.num_frames = num_frames
-        self.done = 0
+        self.done = self.begin = begin
         self.start = self.last = time.perf_counter()
 
     def advance(self, count: int) -> None:
@@ -64,7 +70,7 @@ class Ticker:
             self._send()
 
     def _send(self) -> None:
-        rate = self.done / max(time.perf_counter() - self.start, 1e-9)
+        rate = (self.done - self.begin) / max(time.perf_counter() - self.start, 1e-9)
         left = None if self.num_frames is None else round((self.num_frames - self.done) / rate, 1)
         event = {
             "event": "progress",

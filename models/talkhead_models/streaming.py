@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 from dataclasses import asdict, dataclass, field, fields
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -98,7 +99,7 @@ class StreamState:
             with np.load(io.BytesIO(data), allow_pickle=False) as stored:
                 header = json.loads(stored["header"].tobytes())
                 arrays = {name: stored[name] for name in ARRAY_FIELDS}
-        except (OSError, KeyError, EOFError, ValueError) as error:
+        except (OSError, KeyError, EOFError, ValueError, BadZipFile) as error:
             raise ValueError(f"these bytes hold no stream state ({error})") from error
         if header["version"] != STATE_VERSION:
             raise ValueError(

@@ -29,11 +29,10 @@ class StandInPipeline:
         self.hashes = {"stand-in": "0" * 64}
         self.timings = {"generator": 0.0, "renderer": 0.0}
         self.lip_audio = None
-        self.lip_audio = None
         self.closed = False
 
     def render(
-        self, portrait: Portrait, source: Any, num_frames: int | None
+        self, portrait: Portrait, source: Any, num_frames: int | None, begin: None = None
     ) -> Iterator[np.ndarray]:
         start = 0
         for end in [num_frames] if num_frames is not None else self.heard(source):

@@ -1,0 +1,105 @@
+"""Which writer encodes a render's frames, and how they reach it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from talkhead_cli.result import OutputOptions, Scene
+from talkhead_cli.settings import RenderSettings
+from talkhead_cli.timing import Clock, Ticker
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from talkhead_cli.media import VideoWriter
+    from talkhead_cli.segments import SegmentedWriter
+    from talkhead_cli.sound import PipedSound
+
+
+def encoder(scene: Scene, settings: RenderSettings) -> Callable[..., VideoWriter]:
+    """Makes video writers for a scene's pictures; a path, and what else is not in the settings, is to be added."""
+    from talkhead_cli.media import VideoWriter
+
+    height, width = scene.portrait.image.shape[:2]
+    return partial(
+        VideoWriter,
+        width=width,
+        height=height,
+        fps=settings.fps,
+        crf=settings.crf,
+        codec=settings.video_codec,
+    )
+
+
+def stream_writer(
+    scene: Scene,
+    sound: Path | PipedSound | None,
+    settings: RenderSettings,
+    options: OutputOptions,
+    live: bool = False,
+) -> VideoWriter:
+    """A writer that encodes in one go, to a file or to standard output."""
+    from talkhead_cli.media import STDOUT
+
+    return encoder(scene, settings)(
+        scene.target or STDOUT,
+        audio=sound,
+        overwrite=options.overwrite,
+        live=live,
+        folder=options.folder,
+        on_complete=options.on_complete,
+    )
+
+
+def file_writer(
+    scene: Scene,
+    sound: Path | None,
+    num_frames: int,
+    settings: RenderSettings,
+    options: OutputOptions,
+) -> VideoWriter | SegmentedWriter:
+    """A writer for a video whose length is known: in segments where it is a long file."""
+    from talkhead_cli.segments import SegmentedWriter, frames_in_segment
+
+    if scene.target is None or num_frames <= frames_in_segment(settings.fps):
+        return stream_writer(scene, sound, settings, options)
+    return SegmentedWriter(
+        scene.target,
+        partial(encoder(scene, settings), overwrite=True),
+        settings.fps,
+        settings.video_codec,
+        audio=sound,
+        overwrite=options.overwrite,
+        folder=options.folder,
+        on_complete=options.on_complete,
+    )
+
+
+def write_frames(
+    writer: VideoWriter | SegmentedWriter,
+    batches: Iterable[NDArray[np.uint8]],
+    ticker: Ticker,
+    clock: Clock,
+) -> None:
+    """Encode all frames and tell how far it is.
+
+    Args:
+        writer: open.
+        batches: (n, H, W, 3) uint8 RGB; a `Playback` also tells where segments may end.
+        ticker: sends the progress.
+        clock: counts the time as "encode".
+    """
+    for frames in batches:
+        with clock.stage("encode"):
+            writer.write(frames)
+            checkpoint = getattr(batches, "checkpoint", None)
+            if checkpoint is not None:
+                writer.mark(checkpoint)
+        ticker.advance(len(frames))
+    with clock.stage("encode"):
+        writer.finish()
+    ticker.finish()

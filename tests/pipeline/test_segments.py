@@ -1,0 +1,223 @@
+"""Long videos in segments: a render that was interrupted comes out as if it had not been."""
+
+import shutil
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from talkhead_cli import segments
+from talkhead_cli.errors import InputError
+from talkhead_cli.media import VideoWriter, ffmpeg_path, probe_media, run_captured
+from talkhead_cli.mux import join_segments
+from talkhead_cli.pipeline import TalkingHeadPipeline
+from talkhead_cli.playback import Checkpoint, motion_steps
+from talkhead_cli.render import render_file
+from talkhead_cli.result import OutputOptions
+from talkhead_cli.segments import SegmentedWriter, keep_segment, read_segments
+from talkhead_cli.settings import RenderSettings
+from talkhead_models.motion import MOTION_SIZE, FaceMotion
+from talkhead_models.speech import FEATURE_SIZE, SpeechFeatures
+from tests.conftest import SPEECH
+
+FRAMES = 170
+FRAME_TYPES = ("25", "30000/1001", "12")
+
+
+class Stopped(Exception):
+    """Stands for whatever ends a render in the middle."""
+
+
+@pytest.fixture(scope="module")
+def pipeline() -> TalkingHeadPipeline:
+    return TalkingHeadPipeline(RenderSettings(device="cpu"))
+
+
+@pytest.fixture(scope="module")
+def features() -> SpeechFeatures:
+    rng = np.random.default_rng(1)
+    array = np.zeros((2 * FRAMES, FEATURE_SIZE), np.float32)
+    array[np.arange(len(array)), np.repeat(rng.integers(0, 16, len(array) // 4), 4)] = 1
+    array[:, 16] = 0.7
+    return SpeechFeatures(array, FRAMES / 25)
+
+
+@pytest.fixture(scope="module")
+def speech(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    samples, rate = soundfile.read(SPEECH)
+    path = tmp_path_factory.mktemp("speech") / "speech.wav"
+    soundfile.write(path, samples[: round(3.6 * rate)], rate)
+    return path
+
+
+@pytest.fixture
+def short_segments(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(segments, "SEGMENT_SECONDS", 1)
+
+
+@pytest.mark.parametrize("fps", FRAME_TYPES)
+def test_motion_goes_on_from_any_checkpoint(
+    fps: str, pipeline: TalkingHeadPipeline, features: SpeechFeatures
+) -> None:
+    chosen = RenderSettings.model_validate({"device": "cpu", "fps": fps, "pose_scale": 0.5})
+    count = round(features.duration_seconds * chosen.fps)
+    steps = list(motion_steps(pipeline.generator, chosen, features, count))
+    whole = np.concatenate([motion.to_array() for motion, _ in steps])
+    marks = [mark for _, mark in steps if mark is not None]
+    assert len(marks) >= 5
+    for mark in marks:
+        begin = Checkpoint.from_bytes(mark.to_bytes())
+        rest = motion_steps(pipeline.generator, chosen, features, count, begin)
+        arrays = [motion.to_array() for motion, _ in rest]
+        found = np.concatenate([np.zeros((0, whole.shape[1]), np.float32), *arrays])
+        np.testing.assert_array_equal(found, whole[mark.num_frames :])
+        np.testing.assert_array_equal(begin.last, whole[mark.num_frames - 1])
+
+
+@given(cut=st.integers(1, 5), fps=st.sampled_from(FRAME_TYPES))
+@hypothesis_settings(deadline=None, max_examples=20)
+def test_given_motion_goes_on_from_a_checkpoint(cut: int, fps: str) -> None:
+    rng = np.random.default_rng(2)
+    motion = FaceMotion.from_array(rng.normal(size=(400, MOTION_SIZE)).astype(np.float32))
+    chosen = RenderSettings.model_validate({"device": "cpu", "fps": fps})
+    count = round(16 * chosen.fps)
+    steps = list(motion_steps(None, chosen, [motion], count))  # type: ignore[arg-type]
+    mark = steps[cut][1]
+    assert mark is not None
+    whole = np.concatenate([step.to_array() for step, _ in steps])
+    rest = motion_steps(None, chosen, [motion], count, mark)  # type: ignore[arg-type]
+    arrays = np.concatenate([step.to_array() for step, _ in rest])
+    np.testing.assert_array_equal(arrays, whole[mark.num_frames :])
+
+
+def test_damaged_checkpoints_are_refused() -> None:
+    data = Checkpoint(3, np.zeros(4, np.float32)).to_bytes()
+    assert Checkpoint.from_bytes(data).num_frames == 3
+    for broken in (b"", data[:40], data.replace(b'"version": 1', b'"version": 9')):
+        with pytest.raises(ValueError, match="no checkpoint"):
+            Checkpoint.from_bytes(broken)
+
+
+def interrupted_at(frames: int, resumed: list[int]):
+    def on_event(event: dict[str, object]) -> None:
+        if event["event"] == "resumed":
+            resumed.append(int(str(event["frames"])))
+        if event["event"] == "progress" and int(str(event["frames"])) >= frames:
+            raise Stopped
+
+    return on_event
+
+
+def test_an_interrupted_render_is_byte_for_byte_the_other(
+    hopper_png: Path,
+    speech: Path,
+    tmp_path: Path,
+    short_segments: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("talkhead_cli.timing.PROGRESS_SECONDS", 0.0)
+    chosen = RenderSettings.model_validate({"device": "cpu", "fps": 30, "size": 160})
+    whole = render_file(chosen, hopper_png, speech, tmp_path / "whole.mp4")
+    assert {path.name for path in tmp_path.iterdir()} == {"whole.mp4", "whole.json"}
+
+    work = tmp_path / "work"
+    work.mkdir()
+    options = OutputOptions(folder=work)
+    resumed: list[int] = []
+    for frames in (40, 90, whole.num_frames):
+        on_event = interrupted_at(frames, resumed)
+        with pytest.raises(Stopped):
+            render_file(chosen, hopper_png, speech, tmp_path / "cut.mp4", on_event, options)
+        assert not (tmp_path / "cut.mp4").exists()
+        assert not list(work.glob(".talkhead-*"))
+    # A segment that was damaged since is made again, and what came after it.
+    kept = sorted((work / segments.FOLDER).glob("*.mp4"))
+    kept[-1].write_bytes(kept[-1].read_bytes()[:-100])
+    on_event = interrupted_at(10**9, resumed)
+    result = render_file(chosen, hopper_png, speech, tmp_path / "cut.mp4", on_event, options)
+    assert 0 < result.resumed_frames == resumed[-1] < resumed[-2] + 1
+    assert (tmp_path / "cut.mp4").read_bytes() == (tmp_path / "whole.mp4").read_bytes()
+    assert not (work / segments.FOLDER).exists()
+
+
+@pytest.mark.parametrize("fps", ["25", "30000/1001", "24000/1001", "29.94"])
+def test_joined_frames_keep_their_times(fps: str, tmp_path: Path) -> None:
+    rate = RenderSettings.model_validate({"fps": fps}).fps
+    rng = np.random.default_rng(0)
+    paths = [tmp_path / f"{index:05}.mp4" for index in range(12)]
+    for index, path in enumerate(paths):
+        with VideoWriter(path, 64, 64, rate) as writer:
+            writer.write(rng.integers(0, 255, (31 + index % 3, 64, 64, 3), np.uint8))
+    join_segments(paths, None, tmp_path / "out.mp4", ffmpeg_path())
+    command = [ffmpeg_path(), "-v", "error", "-i", str(tmp_path / "out.mp4"), "-c", "copy"]
+    text = run_captured([*command, "-f", "framecrc", str(tmp_path / "times")]) + (
+        tmp_path / "times"
+    ).read_text(encoding="utf-8")
+    base = Fraction(next(line for line in text.splitlines() if line.startswith("#tb")).split()[-1])
+    times = sorted(int(line.split(",")[2]) for line in text.splitlines() if line[:1] == "0")
+    assert len(times) == sum(31 + index % 3 for index in range(12))
+    assert set(np.diff(times)) == {1 / rate / base}
+    assert times[0] == 0
+
+
+def make_writer(tmp_path: Path, folder: Path | None) -> SegmentedWriter:
+    def encode(path: Path) -> VideoWriter:
+        return VideoWriter(path, 64, 64, Fraction(25), overwrite=True)
+
+    return SegmentedWriter(tmp_path / "out.mp4", encode, Fraction(25), "h264", folder=folder)
+
+
+def write_chunks(writer: SegmentedWriter, chunks: int) -> None:
+    for index in range(chunks):
+        writer.write(np.full((32, 64, 64, 3), 40 * index, np.uint8))
+        writer.mark(Checkpoint(writer.num_frames, np.zeros(1, np.float32)))
+
+
+def test_nothing_is_left_without_a_folder(tmp_path: Path, short_segments: None) -> None:
+    with pytest.raises(Stopped), make_writer(tmp_path, None) as writer:
+        write_chunks(writer, 3)
+        raise Stopped
+    assert not list(tmp_path.iterdir())
+
+
+def test_segments_that_do_not_follow_each_other_do_not_count(
+    tmp_path: Path, short_segments: None
+) -> None:
+    with pytest.raises(Stopped), make_writer(tmp_path, tmp_path) as writer:
+        write_chunks(writer, 4)
+        raise Stopped
+    folder = tmp_path / segments.FOLDER
+    assert [item.checkpoint.num_frames for item in read_segments(folder)] == [32, 64, 96, 128]
+    shutil.copy(folder / "00000.mp4", folder / "00001.mp4")
+    assert len(read_segments(folder)) == 1
+    keep_segment(folder / "00001.mp4", Checkpoint(64, np.zeros(1, np.float32)))
+    assert len(read_segments(folder)) == 4
+    (folder / "00000.npz").unlink()
+    assert read_segments(folder) == []
+
+
+def test_an_output_that_appeared_meanwhile_is_not_replaced(
+    tmp_path: Path, short_segments: None
+) -> None:
+    with pytest.raises(InputError, match="exists already"), make_writer(tmp_path, None) as writer:
+        write_chunks(writer, 2)
+        (tmp_path / "out.mp4").write_text("somebody else's", encoding="utf-8")
+    assert (tmp_path / "out.mp4").read_text(encoding="utf-8") == "somebody else's"
+    assert [path.name for path in tmp_path.iterdir()] == ["out.mp4"]
+
+
+def test_sound_goes_with_the_joined_video(
+    tmp_path: Path, speech: Path, short_segments: None
+) -> None:
+    writer = make_writer(tmp_path, None)
+    writer.audio = speech
+    with writer:
+        write_chunks(writer, 4)
+    info = probe_media(tmp_path / "out.mp4", ffmpeg_path())
+    assert info.audio_codec == "aac"
+    assert info.duration_seconds == pytest.approx(128 / 25, abs=0.1)
