@@ -12,9 +12,7 @@ from talkhead_cli.batch.job import Backend, BatchRequest, Job, Outcome, Status
 from talkhead_cli.batch.progress import cost_of
 from talkhead_cli.batch.resume import Work
 from talkhead_cli.console import Event
-from talkhead_cli.errors import EXIT_BUG, EXIT_INPUT, InputError
-from talkhead_cli.paths import PendingFile
-from talkhead_cli.sidecar import sidecar_path
+from talkhead_cli.errors import EXIT_BUG
 
 
 def start_event(request: BatchRequest, plan: Plan, work: Work, backend: Backend) -> Event:
@@ -87,27 +85,3 @@ def give_up(job: Job, outcome: Outcome) -> Outcome:
 def may_replace_own(job: Job) -> Job:
     """The same row for another try: a JSON file whose video is not there is what the last try left."""
     return replace(job, overwrite=job.overwrite or not Path(job.output).exists())
-
-
-def keep_files(job: Job, outcome: Outcome) -> Outcome:
-    """Put what came back with an outcome in place, the sidecar first, as a render does."""
-    output = Path(job.output)
-    targets = {"sidecar": sidecar_path(output), "video": output}
-    pending: list[PendingFile] = []
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        for name, path in targets.items():
-            if name in outcome.files:
-                pending.append(PendingFile(path, job.overwrite))
-                pending[-1].temporary.write_bytes(outcome.files[name])
-        for file in pending:
-            file.publish()
-    except (OSError, InputError) as error:
-        words = str(error) if isinstance(error, InputError) else f"{output}: {error.strerror}"
-        outcome = replace(
-            outcome, state="failed", kind="InputError", message=words, exit_code=EXIT_INPUT
-        )
-    finally:
-        for file in pending:
-            file.discard()
-    return replace(outcome, files={})

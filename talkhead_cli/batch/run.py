@@ -27,7 +27,6 @@ from talkhead_cli.batch.ledger import LEDGER, Ledger
 from talkhead_cli.batch.lock import RunLock
 from talkhead_cli.batch.outcomes import (
     give_up,
-    keep_files,
     may_replace_own,
     row_event,
     running_event,
@@ -279,14 +278,12 @@ class BatchRun:
         return outcome.state != "lost"
 
     def _judge(self, job: Job, outcome: Outcome) -> Outcome:
-        """What an outcome means: starts of all runs counted, files put in place, lost rows found or given up."""
+        """What an outcome means: starts of all runs counted, lost rows found or given up."""
         self.tries[job.row] = tries = max(self.tries[job.row] + 1, outcome.attempts)
         total = self.work.attempts.get(job.row, 0) + tries
         if outcome.state == "lost":
             # The worker may have died between putting the video in place and saying so.
             outcome = adopt(job) or outcome
-        elif outcome.files:
-            outcome = keep_files(job, outcome)
         self.losses = self.losses + 1 if outcome.state == "lost" else 0
         outcome = replace(outcome, attempts=tries)
         if outcome.state == "lost" and tries >= self.request.max_attempts:

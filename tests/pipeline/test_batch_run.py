@@ -24,7 +24,7 @@ from talkhead_cli.batch.lock import RunLock, find_holder
 from talkhead_cli.batch.records import Record
 from talkhead_cli.batch.run import run_batch
 from talkhead_cli.errors import BatchFileError, InputError
-from tests.batch_stand_in import make_job, stand_in_backend, stand_in_plan
+from tests.batch_stand_in import stand_in_backend, stand_in_plan
 from tests.conftest import ROOT
 
 Event = dict[str, Any]
@@ -292,23 +292,6 @@ def test_running_rows_are_seen(batch):
     assert states.index((1, "running")) < states.index((1, "done"))
     last = batch.told("batch_progress")[-1]
     assert last["seconds_left"] is not None
-
-
-def test_outcomes_with_files_are_put_in_place(tmp_path):
-    from talkhead_cli.batch.job import Outcome
-    from talkhead_cli.batch.outcomes import keep_files
-
-    job = make_job(tmp_path, 1)
-    files = {"video": b"film", "sidecar": b"{}"}
-    kept = keep_files(job, Outcome(1, job.key, "done", files=files))
-    assert (kept.state, kept.files) == ("done", {})
-    assert (tmp_path / "row1.mp4").read_bytes() == b"film"
-    assert (tmp_path / "row1.json").read_bytes() == b"{}"
-    # What is there by now is never replaced.
-    refused = keep_files(job, Outcome(1, job.key, "done", files={"video": b"other"}))
-    assert (refused.state, refused.exit_code) == ("failed", 3)
-    assert "exists already" in refused.message
-    assert (tmp_path / "row1.mp4").read_bytes() == b"film"
 
 
 def test_kill_9_loses_nothing_and_makes_nothing_twice(tmp_path):
