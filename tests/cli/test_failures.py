@@ -51,8 +51,13 @@ def test_disk_full_while_encoding(
     case: Case, talkhead: Talkhead, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     link = case.folder.parent / "full.mp4"
-    link.symlink_to("/dev/full")
-    monkeypatch.setattr("talkhead_cli.media.temporary_beside", lambda path: link)
+
+    def on_a_full_disk(path: Path) -> Path:
+        link.unlink(missing_ok=True)
+        link.symlink_to("/dev/full")
+        return link
+
+    monkeypatch.setattr("talkhead_cli.paths.temporary_beside", on_a_full_disk)
     refused(case, talkhead, 6, "disk is full")
 
 
