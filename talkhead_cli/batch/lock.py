@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import time
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -107,12 +108,12 @@ def hold_as_worker(folder: Path) -> None:
     """
     import fcntl
 
-    try:
-        file = open_lock(folder / WORKERS_LOCK)
+    # The run itself holds its lock; this one only guards against its violent end, so that it may be missing.
+    with suppress(InputError, OSError), ExitStack() as stack:
+        file = stack.enter_context(open_lock(folder / WORKERS_LOCK))
         fcntl.flock(file, fcntl.LOCK_SH)
-    except (InputError, OSError):
-        return  # the run itself holds its lock; this one only guards against its violent end
-    _held.append(file)
+        _held.append(file)
+        stack.pop_all()
 
 
 def find_holder(folder: Path) -> Holder | None:
