@@ -6,7 +6,7 @@ import shutil
 import sys
 from collections.abc import Iterable
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -136,8 +136,21 @@ class RenderRun:
         performance = self._perform(inputs.drive, audio, seconds)
         if self.options.dry_run:
             return self._result(portrait, performance, None)
+        if self.options.resume and target is not None:
+            self._keep_parts(Scene(inputs, portrait, pipeline, target), performance, stack)
         with model_errors():
             return self._animate(Scene(inputs, portrait, pipeline, target), performance)
+
+    def _keep_parts(self, scene: Scene, performance: Performance, stack: ExitStack) -> None:
+        """Let what is finished of a long video outlast an interruption."""
+        from talkhead_cli.keeping import kept_parts, render_key
+
+        assert scene.target is not None
+        files = (scene.inputs.portrait, performance.audio, scene.inputs.drive)
+        bundles = {**scene.pipeline.hashes, SPEECH_BUNDLE: speech_hash()}
+        key = render_key(files, self.settings, bundles)
+        folder = stack.enter_context(kept_parts(scene.target, key))
+        self.options = replace(self.options, folder=folder)
 
     def _check_paths(self, inputs: Inputs, output: Path | str) -> Path | None:
         """The output's final path, None for standard output; all that can be told by looking at paths."""

@@ -65,6 +65,8 @@ class OutputOptions:
         stream: begin before the sound has ended; None does so where it comes and the video goes through a pipe.
         folder: where the finished segments of a long video are kept until it is complete, so that the next render with
             the same inputs and settings goes on from them; None lets go of them.
+        resume: keep the parts of a long video beside it until it is complete, and go on from those that are there;
+            instead of `folder`.
         on_complete: called with the finished video just before it is put in place.
     """
 
@@ -73,6 +75,7 @@ class OutputOptions:
     dry_run: bool = False
     stream: bool | None = None
     folder: Path | None = None
+    resume: bool = False
     on_complete: Callable[[Path], None] | None = None
 
 

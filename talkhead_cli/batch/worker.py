@@ -177,7 +177,15 @@ def unpack(job: Job, folder: Path) -> Job:
         paths[name] = str(path)
     work = folder / "row"
     work.mkdir()
-    return replace(job, **paths, output=str(folder / "out.mp4"), folder=str(work), files={})
+    return replace(
+        job,
+        portrait=paths["portrait"],
+        audio=paths.get("audio"),
+        drive=paths.get("drive"),
+        output=str(folder / "out.mp4"),
+        folder=str(work),
+        files={},
+    )
 
 
 def render_here(job: Job, device: str) -> dict[str, Any]:
@@ -188,6 +196,8 @@ def render_here(job: Job, device: str) -> dict[str, Any]:
     """
     from talkhead_cli.settings import RenderSettings
 
+    for path in folder_of(job).glob(".talkhead-*"):
+        path.unlink(missing_ok=True)  # half files of a worker that was killed
     values = {**job.settings, "device": resolve_device(device)}
     settings = RenderSettings.model_validate(values)
     reporter = StatusWriter(job, settings.device)

@@ -51,6 +51,13 @@ def render(
             help="Begin before the speech has ended. The default where it comes and the video goes through a pipe.",
         ),
     ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Keep what is finished of a long video when interrupted, and go on from there next time.",
+        ),
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything, render nothing.")
     ] = False,
@@ -64,13 +71,15 @@ def render(
     """Turn a portrait and a speech recording, or a film of a face, into a talking-head video."""
     if as_json and output == "-":
         raise typer.BadParameter("--json and -o - both need standard output")
+    if resume and (stream or output == "-"):
+        raise typer.BadParameter("--resume needs a file to write, and no --stream")
     reporter = choose_reporter(context, as_json=as_json, quiet=quiet, verbose=verbose)
 
     from talkhead_cli.render import OutputOptions, render_file
     from talkhead_cli.settings import resolve_settings
 
     settings = resolve_settings(preset, {"device": device, **given}, driven=drive is not None)
-    options = OutputOptions(overwrite, not no_sidecar, dry_run, stream)
+    options = OutputOptions(overwrite, not no_sidecar, dry_run, stream, resume=resume)
     with reporter:
         result = render_file(settings, portrait, audio, output, reporter, options, drive=drive)
     reporter.finish_render(result)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from talkhead_cli import segments
 from talkhead_cli.errors import InputError
+from talkhead_cli.keeping import kept_parts, parts_folder, render_key
 from talkhead_cli.media import VideoWriter, ffmpeg_path, probe_media, run_captured
 from talkhead_cli.mux import join_segments
 from talkhead_cli.pipeline import TalkingHeadPipeline
@@ -129,7 +130,7 @@ def test_an_interrupted_render_is_byte_for_byte_the_other(
     work.mkdir()
     options = OutputOptions(folder=work)
     resumed: list[int] = []
-    for frames in (40, 90, whole.num_frames):
+    for frames in (40, whole.num_frames):
         on_event = interrupted_at(frames, resumed)
         with pytest.raises(Stopped):
             render_file(chosen, hopper_png, speech, tmp_path / "cut.mp4", on_event, options)
@@ -221,3 +222,66 @@ def test_sound_goes_with_the_joined_video(
     info = probe_media(tmp_path / "out.mp4", ffmpeg_path())
     assert info.audio_codec == "aac"
     assert info.duration_seconds == pytest.approx(128 / 25, abs=0.1)
+
+
+def test_a_single_render_goes_on_where_it_was_interrupted(
+    hopper_png: Path,
+    speech: Path,
+    tmp_path: Path,
+    short_segments: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("talkhead_cli.timing.PROGRESS_SECONDS", 0.0)
+    chosen = RenderSettings.model_validate({"device": "cpu", "size": 160})
+    output, options = tmp_path / "out.mp4", OutputOptions(resume=True)
+    resumed: list[int] = []
+    with pytest.raises(Stopped):
+        render_file(chosen, hopper_png, speech, output, interrupted_at(10, resumed), options)
+    assert not list(tmp_path.iterdir())  # too early for anything worth keeping
+    with pytest.raises(Stopped):
+        render_file(chosen, hopper_png, speech, output, interrupted_at(70, resumed), options)
+    assert [path.name for path in tmp_path.iterdir()] == [parts_folder(output).name]
+    result = render_file(chosen, hopper_png, speech, output, options=options)
+    assert result.resumed_frames == 64
+    assert {path.name for path in tmp_path.iterdir()} == {"out.mp4", "out.json"}
+
+
+def test_parts_of_another_video_are_not_gone_on_from(tmp_path: Path) -> None:
+    target = tmp_path / "out.mp4"
+    with pytest.raises(Stopped), kept_parts(target, "a") as folder:
+        keep(folder)
+        with (
+            pytest.raises(InputError, match="another render of it with --resume"),
+            kept_parts(target, "a"),
+        ):
+            pass
+        raise Stopped
+    with kept_parts(target, "a") as folder:
+        assert (folder / segments.FOLDER / "00000.npz").exists()
+        assert not (folder / ".talkhead-half").exists()
+    assert not folder.exists()
+    with pytest.raises(Stopped), kept_parts(target, "a") as folder:
+        keep(folder)
+        raise Stopped
+    with kept_parts(target, "b") as folder:
+        assert [path.name for path in folder.iterdir()] == ["key"]
+
+
+def keep(folder: Path) -> None:
+    """What an interrupted render leaves."""
+    (folder / segments.FOLDER).mkdir()
+    (folder / segments.FOLDER / "00000.npz").touch()
+    (folder / ".talkhead-half").touch()
+
+
+def test_key_follows_what_decides_the_video(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"a")
+    chosen = RenderSettings(device="cpu")
+    key = render_key([path, None], chosen, {"b": "0"})
+    assert render_key([path, None], RenderSettings(device="cuda:1"), {"b": "0"}) == key
+    assert render_key([None, path], chosen, {"b": "0"}) != key
+    assert render_key([path, None], RenderSettings(seed=1), {"b": "0"}) != key
+    assert render_key([path, None], chosen, {"b": "1"}) != key
+    path.write_bytes(b"b")
+    assert render_key([path, None], chosen, {"b": "0"}) != key
