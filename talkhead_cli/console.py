@@ -44,14 +44,23 @@ def error_console() -> Console:
 
 
 def write_result(text: str) -> None:
-    """One line of result on standard output."""
-    sys.stdout.write(text + "\n")
+    """One line of result on standard output; a path that is no text is written as the bytes that it is."""
+    try:
+        sys.stdout.write(text + "\n")
+    except UnicodeEncodeError:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(os.fsencode(text + "\n"))
     sys.stdout.flush()
 
 
 def write_json(value: object) -> None:
-    """One JSON object on one line of standard output."""
-    write_result(json.dumps(value, ensure_ascii=False, default=str))
+    """One JSON object on one line of standard output; what is no text in a path is escaped."""
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        text = json.dumps(value, default=str)
+    write_result(text)
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
