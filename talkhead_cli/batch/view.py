@@ -87,6 +87,12 @@ class BatchView(Reporter):
 
     def __call__(self, event: Event) -> None:
         """Show one event."""
+        try:
+            self._show_event(event)
+        except OSError:
+            self._nobody_listens()
+
+    def _show_event(self, event: Event) -> None:
         kind = event["event"]
         self.started = self.started or kind == "batch_start"
         if self.mode == "json":
@@ -99,6 +105,16 @@ class BatchView(Reporter):
             self._say(self._line(ended))
         elif self.mode == "human":
             self._tell(event, ended)
+
+    def _nobody_listens(self) -> None:
+        """A pipe or terminal is gone, or a log's disk is full: the rows are worth more than what is told of them."""
+        broken = 1 if self.mode == "json" else 2
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, broken)
+        os.close(nowhere)
+        if broken == 1:
+            self.mode = "quiet"
+            self._say("warning: standard output cannot be written any more; the run goes on")
 
     def _tell(self, event: Event, ended: Finished | None) -> None:
         kind = event["event"]
@@ -194,10 +210,10 @@ class BatchView(Reporter):
 
     def _line(self, item: Finished) -> str:
         """One row that ended."""
-        again = ": its worker died; it is tried again" if item.state == "lost" else ""
         state = "FAILED" if item.state == "failed" else item.state
-        text = f": {item.text}" if item.text and not again else ""
-        return f"row {item.row} {state}: {item.output}{text}{again}"
+        parts = [f"row {item.row} {state}", item.output, item.text]
+        again = "; it is tried again" if item.state == "lost" else ""
+        return ": ".join(filter(None, parts)) + again
 
     def _so_far(self) -> str:
         ended, left = self.board.ended, self.board.seconds_left

@@ -231,6 +231,20 @@ def test_dry_run_writes_nothing(batch: Batch) -> None:
     assert contents(batch.folder) == before
 
 
+def test_paths_that_are_no_text(batch: Batch) -> None:
+    batch.write({})
+    command = batch.command("--json", "--dry-run", "--out-dir", "OUT")
+    done = subprocess.run(
+        [os.fsencode(batch.folder) + b"/\xff" if word == "OUT" else word for word in command],
+        cwd=ROOT,
+        capture_output=True,
+        check=False,
+        env={**os.environ, "PYTHONIOENCODING": "utf-8:strict"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["out_dir"] == str(batch.folder / "\udcff")
+
+
 # Signals
 
 
@@ -263,7 +277,9 @@ def test_stopping_at_once(batch: Batch, numbers: tuple[signal.Signals, ...]) -> 
     # Were the rows waited for, this would take for ever.
     batch.write(*[{"seconds": 1000, "status": True}] * 4)
     run = batch.start("--workers", 2)
-    run.until("row", state="running", row=2)
+    for row in (1, 2):
+        if run.states().get(row) != "running":
+            run.until("row", state="running", row=row)
     for number in numbers:
         run.signal(number)
         run.until("batch_stop")
@@ -276,6 +292,19 @@ def test_stopping_at_once(batch: Batch, numbers: tuple[signal.Signals, ...]) -> 
     wait_until_gone(run.workers())
     assert list(batch.out.glob("*.mp4")) == []
     assert set(results(batch.out).values()) == {"waiting"}
+
+
+def test_who_listens_may_go_away(batch: Batch) -> None:
+    batch.write(*[{"seconds": 0.2}] * 3)
+    run = batch.start("--workers", 1)
+    run.until("batch_start")
+    assert run.process.stdout is not None
+    assert run.process.stderr is not None
+    run.process.stdout.close()
+    err = run.process.stderr.read()
+    assert run.process.wait(PATIENCE) == 0
+    assert err == "warning: standard output cannot be written any more; the run goes on\n"
+    assert set(results(batch.out).values()) == {"done"}
 
 
 # From outside

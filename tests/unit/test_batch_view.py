@@ -261,7 +261,7 @@ RUN = (
     progress(0, 0, 3, {1: 20}),
     done(1, "a\x1b[31m.mp4"),
     failed(2, "face.png: no face\r\nwas\x07 found"),
-    row(3, "lost"),
+    row(3, "lost", kind="WorkerLost", message="the worker was killed", exit_code=1),
     done(3),
 )
 
@@ -283,7 +283,7 @@ def test_a_log_has_a_line_for_every_row_that_ended(
     assert said[2:] == [
         f"row 1 done: a\\x1b[31m.mp4: {made} [1/3, 2 min left]",
         "row 2 FAILED: clip2.mp4: face.png: no face was\\x07 found [2/3, 2 min left]",
-        "row 3 lost: clip3.mp4: its worker died; it is tried again [2/3, 2 min left]",
+        "row 3 lost: clip3.mp4: the worker was killed; it is tried again [2/3, 2 min left]",
         f"row 3 done: clip3.mp4: {made} [3/3]",
     ]
 
