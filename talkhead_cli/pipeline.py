@@ -58,6 +58,9 @@ OWN_FROM, OWN_FULL = 0.02, 0.08
 FRAME_MEMORY = 96 * 2**20
 """Bytes of finished frames held at once."""
 
+MAX_THREADS = 4
+"""Frames composed at once: beyond that they wait for memory."""
+
 MAX_FRAMES = 16
 """Frames rendered at once: enough to fill the refiner's batch, few enough to start early."""
 
@@ -209,6 +212,8 @@ class TalkingHeadPipeline:
         Returns:
             (n, H, W, 3) uint8 RGB, `num_frames` in all; those after the checkpoint, if there is one.
         """
+        import torch
+
         started = time.perf_counter()
         renderer = FaceRenderer.create(
             portrait.image,
@@ -219,6 +224,8 @@ class TalkingHeadPipeline:
             self.networks.detail,
             device=self.settings.device,
         )
+        # As many as torch was given, so that workers side by side do not fight for the cores.
+        renderer.threads = min(MAX_THREADS, torch.get_num_threads())
         generated = isinstance(source, SpeechFeatures | SpeechStream)
         own, habit = self._own_mouth(portrait, renderer.rig) if generated else (None, np.float32(0))
         if isinstance(source, SpeechStream):

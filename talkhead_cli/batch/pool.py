@@ -18,12 +18,10 @@ from typing import Any
 
 from talkhead_cli.batch.job import TICK_SECONDS, Control, Job, Outcome
 from talkhead_cli.batch.lock import hold_as_worker
-from talkhead_cli.batch.worker import prepare_worker, render_job
+from talkhead_cli.batch.worker import THREAD_VARIABLES, prepare_worker, render_job
 from talkhead_cli.errors import EXIT_BUG
 
 Task = Callable[[Job, str], Outcome]
-
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 class LocalBackend:

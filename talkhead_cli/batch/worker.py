@@ -33,6 +33,13 @@ OUTCOME = "outcome.json"
 STARTS = "starts"
 """A line for every time that the row has been started, by which run and where."""
 
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "OPENCV_FOR_THREADS_NUM",
+)
+
 STATUS_SECONDS = 0.5
 WATCH_SECONDS = 0.25
 KEPT_NETWORKS = 2
@@ -51,8 +58,7 @@ def prepare_worker(threads: int) -> None:
         threads: CPU threads that it may keep busy.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ[name] = str(threads)
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
     # Ctrl-C in a terminal reaches the whole group; what it means is for the run to say.
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.SIG_IGN)
