@@ -95,7 +95,7 @@ def run(arguments: Sequence[str]) -> int:
 
 def interrupted(session: Session) -> int:
     """Say so; everything has been cleaned up on the way here."""
-    report(session, "Interrupted", "interrupted: nothing was left behind", EXIT_INTERRUPTED)
+    report(session, "Interrupted", f"interrupted: {session.left}", EXIT_INTERRUPTED)
     return EXIT_INTERRUPTED
 
 

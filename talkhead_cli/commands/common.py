@@ -20,10 +20,12 @@ class Session:
     Attributes:
         reporter: where errors are to be shown.
         told: the command has said itself how it ended.
+        left: what an interruption leaves, in words.
     """
 
     reporter: Reporter | None = None
     told: bool = False
+    left: str = "nothing was left behind"
 
 
 AnyReporter = TypeVar("AnyReporter", bound=Reporter)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from talkhead_cli.commands.common import Verbose, choose_reporter
+from talkhead_cli.commands.common import Session, Verbose, choose_reporter
 from talkhead_cli.commands.options import takes_render_options
 
 
@@ -74,6 +74,9 @@ def render(
     if resume and (stream or output == "-"):
         raise typer.BadParameter("--resume needs a file to write, and no --stream")
     reporter = choose_reporter(context, as_json=as_json, quiet=quiet, verbose=verbose)
+
+    if resume and isinstance(context.obj, Session):
+        context.obj.left = "the same command goes on from what is finished"
 
     from talkhead_cli.render import OutputOptions, render_file
     from talkhead_cli.settings import resolve_settings
