@@ -181,8 +181,13 @@ def check_blocks(
 
 def run_decoder(command: list[str], block_samples: int, errors: IO[bytes]) -> Iterator[Array]:
     """Blocks of 32-bit floats from a process that writes them to its standard output; ended when no longer read."""
+    # A session of its own: Ctrl-C in the terminal must not end it under a batch's row that is to be finished.
     with subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=errors,
+        start_new_session=True,
     ) as process:
         assert process.stdout is not None
         try:

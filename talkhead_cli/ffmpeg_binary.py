@@ -100,6 +100,7 @@ def run_captured(arguments: Sequence[str]) -> str:
             stderr=subprocess.STDOUT,
             timeout=60,
             check=False,
+            start_new_session=True,  # Ctrl-C in the terminal is not for it
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         log.debug("%s: %s", arguments[0], error)

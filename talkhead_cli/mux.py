@@ -105,7 +105,14 @@ def run_quietly(command: list[str], problem: str) -> None:
     Raises:
         MediaError: it failed; the message is the problem with its last line.
     """
-    result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    # A session of its own: Ctrl-C in the terminal must not end it under a batch's row that is to be finished.
+    result = subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+        start_new_session=True,
+    )
     text = result.stderr.decode("utf-8", "replace")
     if "No space left on device" in text:
         raise MediaError(f"{problem}: the disk is full; free some space and render again")
