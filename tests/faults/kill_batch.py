@@ -24,6 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -57,6 +58,40 @@ class Findings:
     attempts: list[int] = field(default_factory=list)
 
 
+@dataclass
+class Started:
+    """A run, and whatever it starts in turn.
+
+    Attributes:
+        process: the run itself.
+        mark: what all its processes have in their environment.
+    """
+
+    process: subprocess.Popen[bytes]
+    mark: bytes
+
+    def processes(self) -> dict[int, str]:
+        """All that live, encoders in sessions of their own among them, with their command lines."""
+        found: dict[int, str] = {}
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdecimal():
+                with suppress(OSError):
+                    if self.mark in (entry / "environ").read_bytes():
+                        command = (entry / "cmdline").read_bytes().replace(b"\0", b" ")
+                        found[int(entry.name)] = command.decode("utf-8", "replace")
+        return found
+
+    def kill(self, kind: str) -> None:
+        """End it as the kind says."""
+        if kind == "everything":
+            for pid in self.processes():
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        else:
+            self.process.kill()
+        self.process.wait()
+
+
 class Batch:
     """One output folder, and what was seen in it.
 
@@ -73,13 +108,15 @@ class Batch:
         self.command += ["--resume", "--json"]
         self.seen: dict[str, tuple[int, int]] = {}
 
-    def start(self) -> subprocess.Popen[bytes]:
-        """Start a run in a session of its own, by which its processes are known."""
-        log = (self.out_dir.parent / f"{self.out_dir.name}.log").open("ab")
-        with log:
-            return subprocess.Popen(
-                self.command, cwd=ROOT, stdout=log, stderr=log, start_new_session=True
+    def start(self) -> Started:
+        """Start a run whose processes can be told by a mark in their environment, wherever they end up."""
+        mark = f"TALKHEAD_KILL_BATCH={uuid.uuid4().hex}"
+        name, _, value = mark.partition("=")
+        with (self.out_dir.parent / f"{self.out_dir.name}.log").open("ab") as log:
+            process = subprocess.Popen(
+                self.command, cwd=ROOT, stdout=log, stderr=log, env={**os.environ, name: value}
             )
+        return Started(process, mark.encode())
 
     def states(self) -> Counter[str]:
         """Rows by state, read from the ledger without changing it."""
@@ -144,23 +181,10 @@ def playable(path: Path) -> bool:
     return done.returncode == 0 and not done.stderr
 
 
-def processes_of(session: int) -> dict[int, str]:
-    """Living processes of a session, with their command lines."""
-    found: dict[int, str] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal():
-            with suppress(OSError):
-                state, _, _, owner = (entry / "stat").read_text().rpartition(")")[2].split()[:4]
-                if int(owner) == session and state != "Z":
-                    command = (entry / "cmdline").read_bytes().replace(b"\0", b" ")
-                    found[int(entry.name)] = command.decode("utf-8", "replace")
-    return found
-
-
-def wait_for_orphans(session: int) -> tuple[float, dict[int, str]]:
-    """Seconds until a session has no process left, and those that do not end."""
+def wait_for_orphans(started: Started) -> tuple[float, dict[int, str]]:
+    """Seconds until a run has no process left, and those that do not end."""
     began = time.monotonic()
-    while (left := processes_of(session)) and time.monotonic() - began < ORPHAN_SECONDS:
+    while (left := started.processes()) and time.monotonic() - began < ORPHAN_SECONDS:
         time.sleep(0.02)
     return time.monotonic() - began, left
 
@@ -188,22 +212,11 @@ def make_inputs(folder: Path, rows: int) -> Path:
 def reference(batch: Batch) -> tuple[dict[str, str], float]:
     """Hashes of an uninterrupted run by name, and its seconds."""
     began = time.monotonic()
-    code = batch.start().wait(FINISH_SECONDS)
+    code = batch.start().process.wait(FINISH_SECONDS)
     seconds = time.monotonic() - began
     if code != 0:
         sys.exit(f"the uninterrupted run ended with {code}; see {batch.out_dir}.log")
     return {path.name: sha256_of(path) for path in sorted(batch.out_dir.glob("*.mp4"))}, seconds
-
-
-def kill(process: subprocess.Popen[bytes], kind: str) -> None:
-    """End a run as the kind says."""
-    if kind == "everything":
-        for pid in processes_of(process.pid):
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-    else:
-        process.kill()
-    process.wait()
 
 
 def kill_runs(
@@ -223,13 +236,13 @@ def kill_runs(
     while kills < options.kills:
         number += 1
         batch = Batch(manifest, folder / f"out{number}", options.workers)
-        orphans: list[int] = []
+        orphans: list[Started] = []
         while True:
-            process = batch.start()
+            started = batch.start()
             began = time.monotonic()
             moment = dice.uniform(0.0, 0.9 * seconds)
             try:
-                code = process.wait(moment if kills < options.kills else FINISH_SECONDS)
+                code = started.process.wait(moment if kills < options.kills else FINISH_SECONDS)
                 if not batch.seen:  # never killed: how quick the machine is by now
                     seconds = min(seconds, time.monotonic() - began)
                 break
@@ -238,12 +251,12 @@ def kill_runs(
             kind = KINDS[kills % len(KINDS)]
             kills += 1
             before = len(findings.wrong)
-            kill(process, kind)
+            started.kill(kind)
             outlived = ""
             if kind == KINDS[2]:
-                orphans.append(process.pid)
+                orphans.append(started)
             else:
-                spent, left = wait_for_orphans(process.pid)
+                spent, left = wait_for_orphans(started)
                 if kind == "run":
                     findings.orphan_seconds.append(spent)
                     outlived = f"{spent:.2f} s"
@@ -257,8 +270,8 @@ def kill_runs(
             )
         if code != 0:
             findings.wrong.append(f"folder {number}: the last run ended with {code}")
-        for session in orphans:
-            left = wait_for_orphans(session)[1]
+        for started in orphans:
+            left = wait_for_orphans(started)[1]
             findings.wrong += [f"folder {number}: still runs: {words}" for words in left.values()]
         batch.check_complete(hashes, findings, f"folder {number}")
     print(f"{kills} kills in {number} folders of {len(hashes)} rows each")
@@ -272,22 +285,22 @@ def kill_workers(
     dice = random.Random(options.seed + 1)
     findings = Findings()
     batch = Batch(manifest, folder / "workers", options.workers)
-    process = batch.start()
+    started = batch.start()
     killed = 0
-    while process.poll() is None:
+    while started.process.poll() is None:
         time.sleep(dice.uniform(2.0, 6.0))
         workers = [
             pid
-            for pid, words in processes_of(process.pid).items()
+            for pid, words in started.processes().items()
             if "popen_loky" in words and batch.states()["running"]
         ]
         if workers and killed < options.worker_kills:
             with suppress(ProcessLookupError):
                 os.kill(dice.choice(workers), signal.SIGKILL)
                 killed += 1
-    if process.returncode != 0:
-        findings.wrong.append(f"workers killed: the run ended with {process.returncode}")
-    left = wait_for_orphans(process.pid)[1]
+    if started.process.returncode != 0:
+        findings.wrong.append(f"workers killed: the run ended with {started.process.returncode}")
+    left = wait_for_orphans(started)[1]
     findings.wrong += [f"workers killed: still runs: {words}" for words in left.values()]
     batch.check_complete(hashes, findings, "workers killed")
     print(f"{killed} workers killed under one run: attempts a row {sorted(findings.attempts)}")
