@@ -153,7 +153,11 @@ def render_row(job: Job, device: str) -> tuple[dict[str, Any], dict[str, bytes]]
     if job.folder is None:
         with tempfile.TemporaryDirectory(prefix="talkhead-", ignore_cleanup_errors=True) as name:
             local = unpack(job, Path(name))
-            made = render_here(local, device)
+            try:
+                made = render_here(local, device)
+            except TalkheadError as error:
+                raise type(error)(in_terms_of(job, local, str(error))) from error
+            made["warnings"] = [in_terms_of(job, local, words) for words in made["warnings"]]
             files = {"video": Path(local.output).read_bytes()}
             if job.sidecar:
                 files["sidecar"] = named_as(job, Path(local.output).with_suffix(".json"))
@@ -171,6 +175,15 @@ def named_as(job: Job, sidecar: Path) -> bytes:
         if name in values
     }
     return (json.dumps(values, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def in_terms_of(job: Job, local: Job, message: str) -> str:
+    """A message about copies, with the names that the files have where the job came from."""
+    for name in ("portrait", "audio", "drive", "output"):
+        copy, original = getattr(local, name), getattr(job, name)
+        if copy and original:
+            message = message.replace(copy, original)
+    return message
 
 
 def unpack(job: Job, folder: Path) -> Job:
