@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from talkhead_cli.app import run
+from tests.cli.batch_process import Batch
 from tests.cli.stand_in import StandInPipeline
 from tests.conftest import ROOT
 
@@ -117,3 +118,12 @@ def refused(case: Case, talkhead: Talkhead, code: int, words: str) -> None:
     assert lines[0].startswith("error: ")
     assert words in lines[0]
     assert contents(case.folder) == before
+
+
+@pytest.fixture
+def batch(tmp_path: Path) -> Iterator[Batch]:
+    batch = Batch(tmp_path)
+    yield batch
+    for process in batch.started:
+        with process:
+            process.kill()
