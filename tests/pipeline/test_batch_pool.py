@@ -77,6 +77,7 @@ def test_a_death_is_its_own_rows(tmp_path, backend):
     assert {one.attempts for one in again} == {2}
 
 
+@pytest.mark.slow
 def test_deaths_leave_nothing_open(tmp_path, backend):
     outcomes(backend, [make_job(tmp_path, row, seconds=0.05) for row in (1, 2)])
     before = descriptors(), threading.active_count()

@@ -124,22 +124,22 @@ def test_a_dead_worker_costs_its_row_one_attempt(batch):
 
 
 def test_a_row_that_kills_every_worker_fails_alone(batch):
-    batch.write({"die_until": 99}, {"seconds": 0.02}, {"seconds": 0.02}, {"fail": True})
-    summary = batch.run()
-    assert (summary.done, summary.failed, summary.left, summary.exit_code) == (2, 2, 0, 8)
-    killer, *_, failed = batch.results
-    assert killer["kind"] == "WorkerDied"
-    assert killer["attempts"] == "3"
-    assert "died each of the 3 times" in killer["message"]
+    batch.write({"die_until": 99}, {"seconds": 0.02}, {"fail": True})
+    summary = batch.run(max_attempts=2)
+    assert (summary.done, summary.failed, summary.left, summary.exit_code) == (1, 2, 0, 8)
+    killer, _, failed = batch.results
+    assert (killer["kind"], killer["attempts"]) == ("WorkerDied", "2")
+    assert "died each of the 2 times" in killer["message"]
     assert "SIGKILL" in killer["message"]
     assert (failed["kind"], failed["exit_code"]) == ("AudioError", "3")
     # They stay failed until asked for.
     assert batch.resume().done == 0
-    again = batch.resume(retry_failed=True)
-    assert (again.done, again.failed, again.skipped) == (0, 2, 2)
-    assert batch.records[0].attempts == 6
+    again = batch.resume(retry_failed=True, max_attempts=1)
+    assert (again.done, again.failed, again.skipped) == (0, 2, 1)
+    assert batch.records[0].attempts == 3
 
 
+@pytest.mark.slow
 def test_when_all_workers_die_the_run_stops(batch):
     batch.write(*({"die_until": 99} for _ in range(20)))
     summary = batch.run(workers=2)
@@ -232,7 +232,7 @@ def test_dry_run_writes_nothing(batch):
 
 
 def test_stop_finishes_what_runs_and_resume_does_the_rest(batch):
-    batch.write(*({"seconds": 0.3, "seed": seed} for seed in range(8)))
+    batch.write(*({"seconds": 0.1, "seed": seed} for seed in range(4)))
 
     def stop(event: Event) -> None:
         if event["event"] == "row":
@@ -241,12 +241,12 @@ def test_stop_finishes_what_runs_and_resume_does_the_rest(batch):
     batch.on_event = stop
     summary = batch.run()
     assert (summary.interrupted, summary.exit_code, summary.failed) == (True, 130, 0)
-    assert 1 <= summary.done <= 4
+    assert summary.done == 1
     assert {record.state for record in batch.records} == {"done", "waiting"}
     assert {row["state"] for row in batch.results} == {"done", "waiting"}
     batch.on_event = lambda event: None
     later = batch.resume()
-    assert later.done + later.skipped == 8
+    assert later.done + later.skipped == 4
     assert later.skipped == summary.done
 
 
@@ -295,14 +295,14 @@ def test_running_rows_are_seen(batch):
 
 
 def test_kill_9_loses_nothing_and_makes_nothing_twice(tmp_path):
-    rows = [{"seed": seed, "seconds": 0.15, "log": str(tmp_path / "log")} for seed in range(8)]
+    rows = [{"seed": seed, "seconds": 0.1, "log": str(tmp_path / "log")} for seed in range(6)]
     manifest = tmp_path / "rows.jsonl"
     manifest.write_text("".join(json.dumps(row) + "\n" for row in rows))
     out_dir = tmp_path / "out"
     command = [sys.executable, "-m", "tests.batch_stand_in", str(manifest), str(out_dir)]
     dice = random.Random(0)
     kills = 0
-    for attempt in range(4):
+    for attempt in range(3):
         process = subprocess.Popen(
             command, cwd=ROOT, start_new_session=True, stderr=subprocess.DEVNULL
         )
@@ -319,13 +319,13 @@ def test_kill_9_loses_nothing_and_makes_nothing_twice(tmp_path):
     assert subprocess.run(command, cwd=ROOT, check=False).returncode == 0
     with Ledger(out_dir, read_only=True) as ledger:
         records = list(ledger.records())
-    assert [record.state for record in records] == ["done"] * 8
+    assert [record.state for record in records] == ["done"] * 6
     for record in records:
         content = (out_dir / record.output).read_bytes()
         assert content == f"{record.key}\n".encode()
         assert hashlib.sha256(content).hexdigest() == record.sha256
     made = (tmp_path / "log").read_text().split()
-    assert len(made) == len(set(made)) == 8
+    assert len(made) == len(set(made)) == 6
     assert sorted(path.name for path in out_dir.iterdir()) == sorted(
-        [RUN_FOLDER, "results.csv", "results.json", *(f"row{row}.mp4" for row in range(1, 9))]
+        [RUN_FOLDER, "results.csv", "results.json", *(f"row{row}.mp4" for row in range(1, 7))]
     )
