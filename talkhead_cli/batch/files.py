@@ -141,6 +141,7 @@ class FileBook:
         Raises:
             KeyboardInterrupt: `control` said so.
         """
+        heed(control)
         looks = [look for look in map(self._missing, self._wanted) if look.kinds]
         total = len(self._wanted)
         done = total - len(looks)
@@ -208,6 +209,16 @@ def look_at_all(looks: Sequence[Look], control: Control | None) -> Iterator[tupl
                     suspects.extend(lookers.running)
 
 
+def heed(control: Control | None) -> None:
+    """Stop where that is asked for.
+
+    Raises:
+        KeyboardInterrupt: it is.
+    """
+    if control is not None and control.stopping:
+        raise KeyboardInterrupt
+
+
 def fatal(look: Look) -> Found:
     """What to say of a file that killed the process that looked at it."""
     words = f"{look.path}: cannot be used (reading it ends the program); export it again"
@@ -259,8 +270,7 @@ class Lookers:
             KeyboardInterrupt: `control` said so.
         """
         while looks or self._futures:
-            if self._control is not None and self._control.stopping:
-                raise KeyboardInterrupt
+            heed(self._control)
             while looks and len(self._futures) < self._number * WAITING_LOOKS:
                 look = looks.popleft()
                 try:

@@ -59,12 +59,13 @@ class Judge:
         settings = draft.settings
         size = self._portrait(draft, settings)
         film = self._value(draft, "drive", "film")
+        seconds = None
         if "audio" in draft.files:
             seconds = self._sound(draft, "audio", settings)
-        elif film is not None and not film["has_audio"]:
-            seconds = self._length(draft, "drive", film["seconds"] or 0.0, "film", settings)
-        else:
+        elif film is not None and film["has_audio"]:
             seconds = self._sound(draft, "drive", settings)
+        elif film is not None:
+            seconds = self._length(draft, "drive", film["seconds"] or 0.0, "film", settings)
         if size is None or seconds is None or ("drive" in draft.files and film is None):
             return None
         return Verdict(seconds, *size)
