@@ -197,6 +197,11 @@ class Ledger:
             )
             return int(cursor.lastrowid or 0)
 
+    def describe_run(self, run: int, about: dict[str, Any]) -> None:
+        """What a run is about to do, as in the `batch_start` event."""
+        with self.transaction() as base:
+            base.execute("UPDATE runs SET about = ? WHERE id = ?", (json.dumps(about), run))
+
     def end_run(self, run: int, summary: dict[str, Any]) -> None:
         """A run has ended in good order."""
         with self.transaction() as base:
@@ -245,14 +250,10 @@ class Ledger:
         with self._errors():
             return [Fault(**found) for found in self._base.execute("SELECT * FROM faults")]
 
-    def take_in(
-        self, run: int, about: dict[str, Any], records: Iterable[Record], faults: Iterable[Fault]
-    ) -> None:
+    def take_in(self, records: Iterable[Record], faults: Iterable[Fault]) -> None:
         """A manifest has been read: its rows, as they are to be from now on; others stay, without a number.
 
         Args:
-            run: number of the run.
-            about: what it is about to do.
             records: every row of the manifest that has no fault.
             faults: of the other rows.
         """
@@ -260,7 +261,6 @@ class Ledger:
         marks = ", ".join("?" * len(names))
         statement = f"INSERT OR REPLACE INTO rows ({', '.join(names)}) VALUES ({marks})"
         with self.transaction() as base:
-            base.execute("UPDATE runs SET about = ? WHERE id = ?", (json.dumps(about), run))
             base.execute("UPDATE rows SET row = NULL")
             base.execute("DELETE FROM faults")
             base.executemany(statement, (to_values(record, names) for record in records))

@@ -5,14 +5,14 @@ from __future__ import annotations
 import shutil
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Generator
+from contextlib import suppress
 from dataclasses import asdict, replace
-from pathlib import Path
 
 from talkhead_cli.batch.backends import open_backend
 from talkhead_cli.batch.check import DictFacts, Plan, plan_batch
 from talkhead_cli.batch.export import export_results
+from talkhead_cli.batch.folder import make_folder, taken_back
 from talkhead_cli.batch.job import (
     RUN_FOLDER,
     TICK_SECONDS,
@@ -36,7 +36,7 @@ from talkhead_cli.batch.progress import Progress, longest_first
 from talkhead_cli.batch.resume import LookedUpFacts, Past, Work
 from talkhead_cli.batch.worker import adopt
 from talkhead_cli.console import OnEvent
-from talkhead_cli.errors import EXIT_INPUT, BatchFileError, InputError
+from talkhead_cli.errors import EXIT_INPUT, BatchFileError, InputError, TalkheadError
 from talkhead_cli.render import ignore_event
 
 LOSSES = 3
@@ -105,41 +105,6 @@ def rehearse(
         loads=0,
         elapsed_seconds=time.monotonic() - began,
     )
-
-
-def make_folder(out_dir: Path) -> list[Path]:
-    """Make the run's folder; the folders that were missing, the innermost first.
-
-    Raises:
-        InputError: it cannot be made.
-    """
-    folder = out_dir / RUN_FOLDER
-    missing = [path for path in (folder, *folder.parents) if not path.exists()]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"{out_dir}: cannot be used as output folder ({error.strerror}); choose another --out-dir"
-        ) from error
-    return missing
-
-
-@contextmanager
-def taken_back(made: list[Path]) -> Iterator[list[Path]]:
-    """Take folders away again on an error, unless the list was emptied before.
-
-    Args:
-        made: the run's folder first, if it was made, then those that it lies in.
-    """
-    try:
-        yield made
-    except BaseException:
-        if made:
-            shutil.rmtree(made[0], ignore_errors=True)
-        for path in made[1:]:
-            with suppress(OSError):
-                path.rmdir()
-        raise
 
 
 def check(
@@ -228,39 +193,63 @@ class BatchRun:
         past.clean_outputs()
         self.run = self.ledger.begin_run()
         self.work = past.sort(self.plan, str(self.run))
-        start = start_event(self.request, self.plan, self.work, backend)
-        self.ledger.take_in(self.run, start, self.work.records, self.plan.faults)
+        self.ledger.take_in(self.work.records, self.plan.faults)
         past.clean()
+        try:
+            if self.work.to_do and not self.control.stopping:
+                # How many workers a cluster has is known when it is entered.
+                with backend:
+                    self._begin(backend)
+                    self._rounds(longest_first(self.work.to_do), backend)
+            else:
+                self._begin(backend)
+        except BaseException:
+            self.ledger.settle()
+            with suppress(TalkheadError):
+                export_results(self.ledger)
+            raise
+        self.ledger.settle()
+        return self._finish(began)
+
+    def _begin(self, backend: Backend) -> None:
+        """The first events."""
+        start = start_event(self.request, self.plan, self.work, backend)
+        self.ledger.describe_run(self.run, start)
         self.progress = Progress(self.work.to_do, backend.workers, start["estimate_seconds"])
         self.emit(start)
         for job in self.work.skipped:
             self.emit({"event": "row", "row": job.row, "output": job.output, "state": "skipped"})
-        try:
-            if self.work.to_do and not self.control.stopping:
-                with backend:
-                    self._rounds(longest_first(self.work.to_do), backend)
-        finally:
-            self.ledger.settle()
-        return self._finish(began)
 
     def _rounds(self, jobs: list[Job], backend: Backend) -> None:
         """Deal out rows; those whose worker died come again in the next round."""
         while jobs and not self.control.stopping:
-            waiting = {job.row: job for job in jobs}
-            again: list[Job] = []
-            self.progress.enter_round(jobs)
-            for outcome in backend.run(jobs, self.control):
-                if outcome is not None:
-                    job = waiting.pop(outcome.row)
-                    if not self._take(job, outcome):
-                        again.append(may_replace_own(job))
-                self._tick()
+            again, waiting = self._round(jobs, backend)
             if waiting and not self.control.stopping:
                 raise InputError(
                     f"the {backend.name} backend ended before {len(waiting)} rows were rendered; "
                     "go on with --resume"
                 )
             jobs = longest_first(again)
+
+    def _round(self, jobs: list[Job], backend: Backend) -> tuple[list[Job], dict[int, Job]]:
+        """Deal out every row once; those that are to be started again, and those that were not started, by number."""
+        waiting = {job.row: job for job in jobs}
+        again: list[Job] = []
+        self.progress.enter_round(jobs)
+        outcomes = backend.run(jobs, self.control)
+        try:
+            for outcome in outcomes:
+                if outcome is not None:
+                    job = waiting.pop(outcome.row)
+                    if not self._take(job, outcome):
+                        again.append(may_replace_own(job))
+                self.progress.workers = max(1, backend.workers)
+                self._tick()
+        finally:
+            # On an error, too, at once: it waits until nothing is rendered any more.
+            if isinstance(outcomes, Generator):
+                outcomes.close()
+        return again, waiting
 
     def _take(self, job: Job, outcome: Outcome) -> bool:
         """Record how a row ended; False where it is to be started again."""

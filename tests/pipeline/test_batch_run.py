@@ -266,6 +266,21 @@ def test_abort_costs_running_rows_nothing(batch):
     assert "failed" not in {record.state for record in batch.records}
 
 
+def test_an_error_of_ours_ends_workers_and_keeps_what_is_done(batch):
+    batch.write({"cost": 2}, {"seconds": 60})
+
+    def fail(event: Event) -> None:
+        if event["event"] == "row" and event["state"] == "done":
+            raise BrokenPipeError
+
+    batch.on_event = fail
+    with pytest.raises(BrokenPipeError):
+        batch.run(workers=2)
+    assert [row["state"] for row in batch.results] == ["done", "waiting"]
+    with RunLock(batch.out_dir / RUN_FOLDER, batch.out_dir):  # so no worker is left
+        pass
+
+
 def test_two_runs_on_one_folder(batch, monkeypatch):
     monkeypatch.setattr("talkhead_cli.batch.lock.GLANCE_SECONDS", 0.1)
     batch.write({})

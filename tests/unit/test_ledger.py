@@ -39,10 +39,10 @@ def make_out_dir(folder: Path) -> Path:
     return out_dir
 
 
-def fresh(ledger: Ledger, jobs: list[Job], run: int = 1) -> None:
+def fresh(ledger: Ledger, jobs: list[Job]) -> None:
     """Take in rows that all wait."""
     records = [new_record(job, None, {}, ledger.relative(job.output)) for job in jobs]
-    ledger.take_in(run, {"rows": len(jobs)}, records, [])
+    ledger.take_in(records, [])
 
 
 def states(ledger: Ledger) -> dict[int, tuple[str, int]]:
@@ -136,7 +136,7 @@ def test_rows_of_another_manifest_lose_their_number_only(out_dir):
     jobs = [make_job(out_dir, row) for row in (1, 2, 3)]
     with Ledger(out_dir) as ledger:
         fresh(ledger, jobs)
-        fresh(ledger, [replace(jobs[2], row=1)], run=2)
+        fresh(ledger, [replace(jobs[2], row=1)])
         assert [record.output for record in ledger.records()] == ["row3.mp4"]
         everything = {record.output: record.row for record in ledger.records(everything=True)}
         assert everything == {"row1.mp4": None, "row2.mp4": None, "row3.mp4": 1}
@@ -216,7 +216,8 @@ def test_results_hold_every_row_and_the_users_columns(out_dir):
             new_record(failed, None, {}, "row3.mp4"),
         ]
         faults = [Fault(2, 3, "audio", "no such file"), Fault(2, 3, "fps", "not a rate")]
-        ledger.take_in(run, {"manifest": "jobs.csv"}, records, faults)
+        ledger.describe_run(run, {"manifest": "jobs.csv"})
+        ledger.take_in(records, faults)
         ledger.finish(done, run, Outcome(1, done.key, "done", made=MADE))
         ledger.finish(
             failed, run, Outcome(3, failed.key, "failed", kind="Bug", message="m", exit_code=1)
@@ -235,6 +236,7 @@ def test_results_hold_every_row_and_the_users_columns(out_dir):
     values = json.loads(document.read_text())
     assert values["states"] == {"done": 1, "failed": 2}
     assert values["run"]["summary"] == {"done": 1}
+    assert values["run"]["about"] == {"manifest": "jobs.csv"}
     assert values["rows"][0]["timings"] == {"face": 0.1}
     assert sorted(path.name for path in out_dir.iterdir()) == [
         RUN_FOLDER,
