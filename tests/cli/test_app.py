@@ -28,7 +28,7 @@ HEAVY = (
     "scipy",
     "PIL",
 )
-COMMANDS = ("render", "probe", "evaluate", "presets", "models", "doctor")
+COMMANDS = ("render", "batch", "probe", "evaluate", "presets", "models", "doctor")
 
 
 def test_version(talkhead: Talkhead) -> None:
