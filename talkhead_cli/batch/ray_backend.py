@@ -42,6 +42,8 @@ QUIET = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     # The system has the say about memory, as with the other backends; Ray would end workers while there is some left.
     "RAY_memory_monitor_refresh_ms": "0",
+    # Ray's workers are nice to everything else (15); those of the other backends are not.
+    "RAY_worker_niceness": "0",
 }
 
 
