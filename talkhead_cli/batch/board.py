@@ -112,7 +112,8 @@ class Board:
         self.to_do = event.get("to_do", self.to_do)
         self.running = {status["row"]: status for status in event["running"]}
         self.frames_per_second = event["frames_per_second"] or 0.0
-        self.seconds_left = event["seconds_left"]
+        # An estimate that is used up before anything could be measured says nothing.
+        self.seconds_left = event["seconds_left"] or None
 
     def _row(self, event: Event) -> Finished | None:
         row, state = event["row"], event["state"]

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 STATE_STYLES = {"done": "green", "failed": "red", "lost": "yellow", "running": "cyan"}
 
+STAGES = {"start": "starting", "load": "loading networks", "check": "looking at the inputs"}
+"""What a row that makes no frames yet is doing."""
+
 OTHER_LINES = 7
 """Title, bar, numbers, blank line, headings of the columns, and two lines below the table."""
 
@@ -170,7 +173,7 @@ def running_cells(board: Board, status: Event) -> tuple[RenderableType, ...]:
     output = board.output_of(row) or board.relative(status.get("output") or "")
     name = (str(row), Text(output), Text("running", style=STATE_STYLES["running"]))
     if status["stage"] != "render" or not total:
-        return (*name, Text(f"{status['stage']} ({status.get('worker', '')})"))
+        return (*name, Text(STAGES.get(status["stage"], status["stage"])))
     frames, rate = status["frames"], status["frames_per_second"]
     words = f"{100 * frames // total:3d}%"
     if rate > 0:

@@ -135,6 +135,9 @@ def test_progress_corrects_the_numbers() -> None:
     board.take(progress(4, 2, 9, {7: 100}))
     assert (board.done, board.failed, board.to_do, board.waiting) == (4, 2, 9, 2)
     assert board.seconds_left == 120.0
+    # What was estimated has passed, and nothing is made yet.
+    board.take({**progress(0, 0, 9, {7: 0}), "seconds_left": 0.0})
+    assert board.seconds_left is None
 
 
 @given(st.text(), st.text(st.characters(categories=["Cc", "Cs", "Cf", "Zl"]), max_size=5))
@@ -219,7 +222,7 @@ def test_the_table_tells_what_runs_what_failed_and_when_it_ends() -> None:
     assert "2 of 12 rows  1 failed  2 running  8 waiting  2 done before" in text
     assert "ends about" in text
     assert re.search(r"3  anna/intro.mp4 +running .*50%  10 s left  12.5 frames/s  cuda:0", text)
-    assert re.search(r"4 +running +load", text)
+    assert re.search(r"4 +running +loading networks", text)
     # Names are text, not markup.
     assert re.search(r"1  anna/\[bold\]first.mp4 +done +250 frames in 20.0 s, 12.5 frames/s", text)
     assert re.search(r"2  clip2.mp4 +failed +face.png: no face was found", text)
