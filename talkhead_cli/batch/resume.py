@@ -129,7 +129,7 @@ class Past:
                     needed.add(self.folder_of(record.key, self._path(record)))
         for folder in self.rows_folder.glob("*"):
             if str(folder) in needed:
-                for path in [folder / STATUS, *folder.glob(TEMPORARY)]:
+                for path in [folder / STATUS, *folder.rglob(TEMPORARY)]:
                     path.unlink(missing_ok=True)
             else:
                 shutil.rmtree(folder, ignore_errors=True)

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import random
 import signal
@@ -189,8 +190,9 @@ def wait_for_orphans(started: Started) -> tuple[float, dict[int, str]]:
     return time.monotonic() - began, left
 
 
-def make_inputs(folder: Path, rows: int) -> Path:
-    """A portrait, cuts of speech of 1 to 3 seconds, and a manifest of them."""
+def make_inputs(folder: Path, rows: int, long_seconds: float) -> Path:
+    """A portrait, cuts of speech of 1 to 3 seconds, a longer one if there is to be one, and a manifest of them."""
+    import numpy as np
     import skimage.data
     import soundfile
     from PIL import Image
@@ -204,6 +206,10 @@ def make_inputs(folder: Path, rows: int) -> Path:
         cut = samples[begin : begin + round(seconds * rate)]
         soundfile.write(folder / f"speech{row}.wav", cut, rate)
         lines.append(f"face.png,speech{row}.wav,row{row}.mp4,{row}")
+    if long_seconds:
+        whole = np.tile(samples, math.ceil(long_seconds * rate / len(samples)))
+        soundfile.write(folder / "long.wav", whole[: round(long_seconds * rate)], rate)
+        lines.append("face.png,long.wav,long.mp4,0")
     manifest = folder / "jobs.csv"
     manifest.write_text("\n".join(lines) + "\n")
     return manifest
@@ -313,12 +319,13 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--worker-kills", type=int, default=3)
     parser.add_argument("--rows", type=int, default=8)
+    parser.add_argument("--long-seconds", type=float, default=0.0, help="of one more, long row")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="talkhead-kill-") as name:
         folder = Path(name)
-        manifest = make_inputs(folder, options.rows)
+        manifest = make_inputs(folder, options.rows, options.long_seconds)
         hashes, seconds = reference(Batch(manifest, folder / "whole", options.workers))
         print(f"{len(hashes)} rows in {seconds:.1f} s without interruption")
         findings = kill_runs(folder, manifest, hashes, seconds, options)
