@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 import skimage.data
 import soundfile
-from kill_batch import Batch, kill, processes_of
+from kill_batch import Batch
 from PIL import Image
 
 from talkhead_cli.hashing import sha256_of
@@ -87,19 +87,19 @@ def main() -> int:
         batch = Batch(manifest, folder / "out", workers=1)
         began = time.monotonic()
         for number in range(options.kills):
-            process = batch.start()
+            started = batch.start()
             moment = dice.uniform(0.35, 0.6) * spent
             try:
-                process.wait(moment)
+                started.process.wait(moment)
                 print(f"kill {number + 1}: the run had ended before {moment:.0f} s")
                 break
             except subprocess.TimeoutExpired:
-                kill(process, "everything")
+                started.kill("everything")
             parts = len(list((folder / "out").rglob("segments/*.npz")))
             print(f"kill {number + 1}: after {moment:.0f} s, {parts} segments kept", flush=True)
-        process = batch.start()
-        code = process.wait()
-        assert not processes_of(process.pid)
+        started = batch.start()
+        code = started.process.wait()
+        assert not started.processes()
         total = time.monotonic() - began
         sidecar = folder / "out" / "long.json"
         print(
