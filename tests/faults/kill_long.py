@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 import skimage.data
 import soundfile
-from kill_batch import Batch
+from kill_batch import Batch, wait_for_orphans
 from PIL import Image
 
 from talkhead_cli.hashing import sha256_of
@@ -99,7 +99,7 @@ def main() -> int:
             print(f"kill {number + 1}: after {moment:.0f} s, {parts} segments kept", flush=True)
         started = batch.start()
         code = started.process.wait()
-        assert not started.processes()
+        orphans = wait_for_orphans(started)[1]
         total = time.monotonic() - began
         sidecar = folder / "out" / "long.json"
         print(
@@ -111,8 +111,9 @@ def main() -> int:
         print(f"frames {frame_hashes(killed)}: {'identical' if same_frames else 'DIFFERENT'}")
         print(f"file, {killed.stat().st_size} bytes: {'identical' if same_file else 'DIFFERENT'}")
         left = sorted(path.name for path in (folder / "out").iterdir())
+        print(f"processes left: {len(orphans)}")
         print(f"in the output folder: {', '.join(left)}")
-    return 0 if same_frames and same_file and code == 0 else 1
+    return 0 if same_frames and same_file and not orphans and code == 0 else 1
 
 
 if __name__ == "__main__":
