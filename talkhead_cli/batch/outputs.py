@@ -248,7 +248,7 @@ def find_clashes(
             clashes[draft.row] = (
                 f"{shown}: would share its JSON file with {place}; choose another name"
             )
-    files = {identity(paths[draft.row], False): draft for draft in drafts}
+    files = {identity(paths[draft.row], False): draft for draft in reversed(drafts)}
     for draft in drafts:
         for parent in Path(os.path.relpath(paths[draft.row], folder)).parents:
             other_row = files.get(identity(str(Path(folder, parent)), False))
