@@ -97,6 +97,9 @@ class LocalBackend:
 
     def _serve(self, slot: Slot, shift: Shift) -> None:
         """Do one job after the other, in a thread of its own; None is told last."""
+        # Processes inherit this from the thread that starts them: Ctrl-C in the terminal reaches them from their first
+        # moment, long before they could say themselves that it is not for them.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             while not (shift.control.stopping or shift.left.is_set()):
                 try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -98,6 +99,17 @@ def test_a_worker_that_died_at_rest_costs_nothing(tmp_path, backend):
     time.sleep(0.3)
     ended = outcomes(backend, [make_job(tmp_path, row) for row in (3, 4)])
     assert {(one.row, one.state) for one in ended} == {(3, "done"), (4, "done")}
+
+
+def test_workers_are_deaf_to_ctrl_c_from_their_first_moment(tmp_path, backend):
+    (one,) = outcomes(backend, [make_job(tmp_path, 1)])
+    status = Path("/proc", one.worker.rpartition(":")[2], "status").read_text()
+    values = dict(line.split(":\t", 1) for line in status.splitlines())
+    bit = 1 << (signal.SIGINT - 1)
+    # Blocked since before it was started, ignored since it is a worker; the run itself hears it.
+    assert int(values["SigBlk"], 16) & bit
+    assert int(values["SigIgn"], 16) & bit
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, set())
 
 
 def test_what_should_not_be_raised_is_a_failed_row(tmp_path, backend):
