@@ -172,8 +172,9 @@ def running_cells(board: Board, status: Event) -> tuple[RenderableType, ...]:
     row, total = status["row"], status.get("num_frames") or 0
     output = board.output_of(row) or board.relative(status.get("output") or "")
     name = (str(row), Text(output), Text("running", style=STATE_STYLES["running"]))
-    if status["stage"] != "render" or not total:
-        return (*name, Text(STAGES.get(status["stage"], status["stage"])))
+    stage = str(status["stage"])
+    if stage != "render" or not total:
+        return (*name, Text(STAGES.get(stage, stage)))
     frames, rate = status["frames"], status["frames_per_second"]
     words = f"{100 * frames // total:3d}%"
     if rate > 0:
