@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Future
 from dataclasses import dataclass, field
+from multiprocessing import resource_tracker
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -54,6 +55,8 @@ class LocalBackend:
     def __enter__(self) -> LocalBackend:
         # A worker that has grown is replaced between two rows; that this is done while a row waits is no news.
         warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given")
+        # Python's keeper of semaphores lets Ctrl-C through again in the thread that first needs it: not in ours.
+        resource_tracker.ensure_running()
         return self
 
     def __exit__(
