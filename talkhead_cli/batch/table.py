@@ -148,7 +148,7 @@ def rows_table(board: Board, running: int, finished: int, failures: int) -> Tabl
     table.add_column("video", no_wrap=True, overflow="ellipsis", ratio=1, min_width=12)
     table.add_column("state", no_wrap=True, min_width=7)
     table.add_column("", no_wrap=True, overflow="ellipsis", ratio=2)
-    for status in last_but(board.running.values(), running):
+    for status in first_running(board.running.values(), running):
         table.add_row(*running_cells(board, status))
     for item in [
         *islice(reversed(board.finished), finished),
@@ -158,8 +158,8 @@ def rows_table(board: Board, running: int, finished: int, failures: int) -> Tabl
     return table
 
 
-def last_but(statuses: Iterable[Event], number: int) -> list[Event]:
-    """So many running rows, in the order of their numbers."""
+def first_running(statuses: Iterable[Event], number: int) -> list[Event]:
+    """The first running rows by number."""
     return list(islice(sorted(statuses, key=lambda status: status["row"]), number))
 
 
