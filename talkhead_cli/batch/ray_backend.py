@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -30,6 +31,9 @@ from talkhead_cli.batch.pool import share_threads
 from talkhead_cli.errors import DeviceError, UsageError
 
 PORT = 6379
+
+AUTH_MODE = "RAY_AUTH_MODE"
+"""Environment variable: whether clusters ask for a token."""
 
 STORE_BYTES = 128 << 20
 """Object store of our own cluster: rows are paths, or files of some megabytes; more goes to disk."""
@@ -89,17 +93,14 @@ class RayBackend(ClusterBackend):
             DeviceError: nothing answers, or workers cannot render.
         """
         os.environ.update({key: os.environ.get(key, value) for key, value in QUIET.items()})
-        import ray
-
-        with signals_kept():
-            if self.request.address is None:
-                self._start_own(ray)
-            else:
-                self._connect(ray, self.request.address)
+        if self.request.address is None:
+            self._start_own()
+        else:
+            self._connect(self.request.address)
         self._started = True
-        silence(ray)
+        silence()
         if self.request.address is not None:
-            self._plan(ray)
+            self._plan()
 
     def stop(self) -> None:
         """See the base class."""
@@ -119,13 +120,16 @@ class RayBackend(ClusterBackend):
         """See the base class."""
         return RaySlot(self, f"slot-{index}")
 
-    def _start_own(self, ray: Any) -> None:
+    def _start_own(self) -> None:
+        use_own_token()
+        import ray
+
         gpus = [device for device in self.devices if device.startswith("cuda")]
         self.actor = {"num_cpus": self.threads, "num_gpus": len(gpus) / self.workers}
         short = len(tempfile.gettempdir()) <= SHORT_PATH
         self._temporary = tempfile.mkdtemp(prefix="talkhead-", dir=None if short else "/tmp")
         try:
-            with visible_gpus(gpus):
+            with signals_kept(), visible_gpus(gpus):
                 ray.init(
                     address="local",
                     num_cpus=self.threads * self.workers,
@@ -139,25 +143,35 @@ class RayBackend(ClusterBackend):
         except Exception as error:
             raise DeviceError(f"Ray does not start on this machine ({one_line(error)})") from error
 
-    def _connect(self, ray: Any, address: str) -> None:
+    def _connect(self, address: str) -> None:
         wrong = f"--address {address}: no Ray cluster answers there"
         if address != "auto":
             check_answers(address, PORT)
-            if not is_ray(address):
-                raise DeviceError(f"{wrong}; give the address that `ray start` prints")
+            mode = find_auth_mode(address)
+            if mode is None:
+                raise DeviceError(
+                    f"{wrong} that would have us; give the address that `ray start` prints, "
+                    "and set RAY_AUTH_TOKEN where it asks for a token"
+                )
+            os.environ[AUTH_MODE] = mode
         try:
-            ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
+            import ray
+
+            with signals_kept():
+                ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
         except Exception as error:
             raise DeviceError(
                 f"{wrong} ({one_line(error)}); run talkhead on a machine of the cluster"
             ) from error
 
-    def _plan(self, ray: Any) -> None:
+    def _plan(self) -> None:
         """Decide how many workers a cluster that is not ours has, and what each takes.
 
         Raises:
             DeviceError: there is no GPU although one was asked for.
         """
+        import ray
+
         total = ray.cluster_resources()
         gpus, cpus = int(total.get("GPU", 0)), max(1, int(total.get("CPU", 1)))
         where = f"the Ray cluster at {self.request.address}"
@@ -241,15 +255,36 @@ class RaySlot(Slot):
         return read_answer(self._parallel([delayed(self.backend.entry)(*arguments)])[0])
 
 
-def is_ray(address: str) -> bool:
-    """Whether what listens at an address is a Ray cluster. Asked in a process of its own, since Ray would keep trying
-    for over a minute and write about it."""
+def find_auth_mode(address: str) -> str | None:
+    """How the Ray cluster at an address wants to be spoken to: "disabled" or "token"; None when there is none.
+
+    Asked in a process of its own, since Ray would keep trying for over a minute and write about it. A cluster that was
+    started where Ray had made a token asks for it (Ray 2.60), and a driver told its address does not look for one.
+    """
     command = [sys.executable, "-m", "ray.scripts.scripts", "health-check", "--address", address]
-    try:
-        done = subprocess.run(command, capture_output=True, timeout=CONNECT_SECONDS, check=False)
-    except subprocess.TimeoutExpired:
-        return False
-    return done.returncode == 0
+    for mode in (os.environ.get(AUTH_MODE, "disabled"), "token"):
+        try:
+            done = subprocess.run(
+                command,
+                capture_output=True,
+                timeout=CONNECT_SECONDS,
+                check=False,
+                env={**os.environ, AUTH_MODE: mode},
+            )
+        except subprocess.TimeoutExpired:
+            return None
+        if done.returncode == 0:
+            return mode
+        if b"uthenticat" not in done.stderr:
+            return None
+    return None
+
+
+def use_own_token() -> None:
+    """Guard our own cluster with a token of its own, instead of one that Ray would leave in the home folder."""
+    if AUTH_MODE not in os.environ:
+        os.environ[AUTH_MODE] = "token"
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 
 
 @contextmanager
@@ -285,9 +320,11 @@ def visible_gpus(devices: list[str]) -> Iterator[None]:
             del os.environ[name]
 
 
-def silence(ray: Any) -> None:
+def silence() -> None:
     """Keep Ray's news of dead workers off standard output, where it goes whatever `log_to_driver` says; they come back
     as outcomes."""
+    import ray
+
     logging.getLogger("ray").setLevel(logging.CRITICAL + 1)
 
     def say_nothing(*arguments: Any, **named: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -155,11 +156,12 @@ def test_cluster_by_address(tmp_path: Path) -> None:
     port = free_port()
     head = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block"]
     options = ["--port", str(port), "--num-cpus", "2", "--include-dashboard", "false"]
-    folder = ["--temp-dir", "/tmp/talkhead-test-ray", "--disable-usage-stats"]
     silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    for _ in processes([*head, *options, *folder], env=environment, **silent):
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "RAY_AUTH_MODE": "token"}
+    environment |= {"RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    for _ in processes([*head, *options, "--disable-usage-stats"], env=environment, **silent):
         command = [sys.executable, str(script), f"127.0.0.1:{port}", str(tmp_path / "out")]
+        del environment["RAY_AUTH_MODE"]  # it is for the backend to find out
         until(lambda: socket.socket().connect_ex(("127.0.0.1", port)) == 0)
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         assert done.stderr == ""
