@@ -95,10 +95,10 @@ class BatchView(Reporter):
     def _show_event(self, event: Event) -> None:
         kind = event["event"]
         self.started = self.started or kind == "batch_start"
+        self._tell_stopping()
         if self.mode == "json":
             write_json(event)
         ended = self.board.take(event)
-        self._tell_stopping()
         if kind == "fault" and self.mode != "json":
             self._fault(event)
         elif self.mode == "quiet" and ended is not None and ended.state == "failed":
