@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -44,3 +45,17 @@ def taken_back(made: list[Path]) -> Iterator[list[Path]]:
             with suppress(OSError):
                 path.rmdir()
         raise
+
+
+def keep_names(folder: Path) -> None:
+    """Have the names of a folder's files on the disk, so that a power cut does not take them away again.
+
+    Raises:
+        OSError: the folder is gone.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # some file systems know no such thing, and need none
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

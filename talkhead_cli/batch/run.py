@@ -8,11 +8,12 @@ from collections import Counter
 from collections.abc import Generator
 from contextlib import suppress
 from dataclasses import asdict, replace
+from pathlib import Path
 
 from talkhead_cli.batch.backends import open_backend
 from talkhead_cli.batch.check import DictFacts, Plan, plan_batch
 from talkhead_cli.batch.export import export_results
-from talkhead_cli.batch.folder import make_folder, taken_back
+from talkhead_cli.batch.folder import keep_names, make_folder, taken_back
 from talkhead_cli.batch.job import (
     RUN_FOLDER,
     TICK_SECONDS,
@@ -281,8 +282,10 @@ class BatchRun:
         return replace(outcome, attempts=total)
 
     def _close(self, job: Job, outcome: Outcome) -> Outcome:
-        """Record a row that is done or has failed; a done one needs its folder no more."""
+        """Record a row that is done or has failed; a done one is there for good and needs its folder no more."""
         try:
+            if outcome.state == "done":
+                keep_names(Path(job.output).parent)
             self.ledger.finish(job, self.run, outcome)
         except OSError as error:
             words = f"{job.output}: was rendered, but is gone ({error.strerror}); render it again"

@@ -311,6 +311,9 @@ class StatusWriter:
 
     def complete(self, video: Path) -> None:
         """Note what the video is, before it is put in place; see `adopt`."""
+        # On the disk before it has its name: a power cut must not leave the name of a film that is not there.
+        with video.open("rb") as file:
+            os.fsync(file.fileno())
         self.sha256 = sha256_of(video)
         values = {"key": self.job.key, "output_sha256": self.sha256, "device": self.device}
         write_json_file(folder_of(self.job) / OUTCOME, values)
