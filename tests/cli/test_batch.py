@@ -20,14 +20,14 @@ from tests.conftest import ROOT
 
 def test_all_done_is_0_and_the_log_is_plain(batch: Batch) -> None:
     batch.write({}, {"output": "second.mp4"}, {})
-    done = batch.run("--workers", 2)
+    done = batch.run("--workers", 1)
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"{batch.out / 'results.csv'}\n"
     assert re.search(r"[\x00-\x09\x0b-\x1f\x7f]", done.stderr) is None
     lines = [re.sub(r"^\d\d:\d\d:\d\d ", "", line) for line in done.stderr.splitlines()]
     assert lines[0] == f"checking {batch.manifest}"
     assert lines[1].startswith(f"{batch.manifest}: 3 rows, 3 to render")
-    assert "2 workers (cpu)" in lines[1]
+    assert "1 worker (cpu)" in lines[1]
     assert sorted(line.partition(": 25 frames")[0] for line in lines[2:5]) == [
         "row 1 done: row1.mp4",
         "row 2 done: second.mp4",
