@@ -2,7 +2,8 @@
 
 Makes pictures, recordings and manifests in a temporary folder, and checks each manifest in a process of its own, as
 `talkhead batch --dry-run` does: every file hashed, faces found, sound decoded. Then once more with what was found the
-first time, as `--resume` does. "of cores" are seconds of processor time, which tell more where a machine has other work.
+first time, as `--resume` does. "of cores" are seconds of processor time, which tell more
+where a machine has other work.
 
 Launch::
 

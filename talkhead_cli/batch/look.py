@@ -11,10 +11,23 @@ from dataclasses import asdict, dataclass
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from talkhead_cli.errors import InputError, NoFaceError, TalkheadError
 from talkhead_cli.hashing import sha256_of
+from talkhead_cli.wav_header import MAX_HEADER, WavHeader, parse_wav
+
+if TYPE_CHECKING:
+    from talkhead_cli.audio import AudioStream
+
+SILENT_FROM = 0.999
+"""Share of silence from which there is no speech; as in `talkhead_cli.levels`."""
+
+WAV_BLOCK = 1 << 16
+"""Samples that are read at once."""
 
 FIRST_PICTURES = 5
 """Pictures of a film, one a second from its beginning, in which a face is looked for first."""
@@ -78,15 +91,17 @@ def look_at_audio(path: Path, max_seconds: float) -> dict[str, Any]:
     Raises:
         AudioError: it cannot be used.
     """
-    from talkhead_cli.audio import decode_stream, read_header
+    from talkhead_cli.audio import check_file, decode_stream, read_header
     from talkhead_cli.levels import LevelMeter
 
-    stream = read_header(path)
+    check_file(path)
+    wav = plain_wav(path)
+    stream = read_header(path) if wav is None else stream_of(wav)
     declared = stream.declared_seconds
     if declared is not None and declared > 2 * max_seconds:
         return {"declared_seconds": declared, "seconds": None}
     meter = LevelMeter(stream.sample_rate)
-    for block in decode_stream(path, stream, None):
+    for block in decode_stream(path, stream, None) if wav is None else wav_blocks(path, wav):
         meter.push(block)
     info = meter.info(stream.channels, stream.codec)
     silent = info.silence_share > SILENT_FROM
@@ -98,8 +113,45 @@ def look_at_audio(path: Path, max_seconds: float) -> dict[str, Any]:
     }
 
 
-SILENT_FROM = 0.999
-"""Share of silence from which there is no speech; as in `talkhead_cli.levels`."""
+def plain_wav(path: Path) -> WavHeader | None:
+    """The header of a whole wav file of 16-bit samples; None where ffmpeg has to be asked.
+
+    Most recordings of most batches are such files, and to start ffmpeg twice takes longer than to read one.
+    """
+    from talkhead_cli.audio import MIN_SECONDS
+
+    with path.open("rb") as file:
+        header = parse_wav(file.read(MAX_HEADER))
+    if header is None or header.samples != "s16le" or header.num_bytes is None:
+        return None
+    least = MIN_SECONDS * header.sample_rate * header.frame_bytes
+    whole = header.offset + header.num_bytes <= path.stat().st_size
+    return header if whole and header.num_bytes >= least else None
+
+
+def stream_of(header: WavHeader) -> AudioStream:
+    """What ffmpeg would say of a wav file."""
+    from talkhead_cli.audio import AudioStream
+
+    return AudioStream(header.codec, header.sample_rate, header.channels, header.seconds)
+
+
+def wav_blocks(path: Path, header: WavHeader) -> Iterator[NDArray[np.float32]]:
+    """The samples of a plain wav file, mixed to mono, (n,) float32, as ffmpeg gives them."""
+    assert header.num_bytes is not None
+    frames = header.num_bytes // header.frame_bytes
+    with path.open("rb") as file:
+        file.seek(header.offset)
+        while frames > 0:
+            data = file.read(min(frames, WAV_BLOCK) * header.frame_bytes)
+            count = len(data) // header.frame_bytes
+            if count == 0:
+                return
+            frames -= count
+            samples = np.frombuffer(data[: count * header.frame_bytes], "<i2")
+            mono = samples.reshape(-1, header.channels).sum(axis=1, dtype=np.float32)
+            # The power of two channels is kept, as ffmpeg does.
+            yield mono / np.float32(header.channels**0.5 * (1 << 15))
 
 
 def look_at_portrait(path: Path, backend: str, background: str) -> dict[str, Any]:

@@ -354,9 +354,9 @@ def test_a_file_that_kills_its_reader_is_one_fault(
         f'#!/bin/sh\ncase "$*" in *killer*) kill -9 $PPID;; esac\nexec "{ffmpeg_path()}" "$@"\n'
     )
     deadly.chmod(0o755)
-    names = ["good1.wav", "killer.wav", "good2.wav"]
+    names = ["good1.flac", "killer.flac", "good2.flac"]
     for name in names:
-        shutil.copy(studio.folder / "speech.wav", studio.folder / name)
+        soundfile.write(studio.folder / name, *soundfile.read(studio.folder / "speech.wav"))
     monkeypatch.setenv("TALKHEAD_FFMPEG", str(deadly))
     ffmpeg_path.cache_clear()
     try:
@@ -364,9 +364,9 @@ def test_a_file_that_kills_its_reader_is_one_fault(
     finally:
         ffmpeg_path.cache_clear()
     assert told(plan) == [(2, "audio")]
-    assert "killer.wav: cannot be used (reading it ends the program)" in plan.faults[0].message
+    assert "killer.flac: cannot be used (reading it ends the program)" in plan.faults[0].message
     monkeypatch.undo()
-    assert not studio.plan({**GOOD, "audio": "killer.wav"}).faults, "not held against it for ever"
+    assert not studio.plan({**GOOD, "audio": "killer.flac"}).faults, "not held against it for ever"
 
 
 def test_transparent_pictures_are_looked_at_on_their_background(studio: Studio):
