@@ -27,9 +27,10 @@ def run_folder(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.fixture
-def backend(run_folder: Path) -> Iterator[LocalBackend]:
-    with LocalBackend(2, ["cpu", "cuda:7"], run_folder, stand_in) as backend:
+@pytest.fixture(scope="module")
+def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalBackend]:
+    folder = tmp_path_factory.mktemp("run")
+    with LocalBackend(2, ["cpu", "cuda:7"], folder, stand_in) as backend:
         yield backend
 
 

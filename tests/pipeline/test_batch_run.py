@@ -11,20 +11,21 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from talkhead_cli.batch.job import RUN_FOLDER, BatchRequest, BatchSummary, Control
+from talkhead_cli.batch.job import RUN_FOLDER, Backend, BatchRequest, BatchSummary, Control
 from talkhead_cli.batch.ledger import Ledger
 from talkhead_cli.batch.lock import RunLock, find_holder
+from talkhead_cli.batch.pool import LocalBackend
 from talkhead_cli.batch.records import Record
 from talkhead_cli.batch.run import run_batch
 from talkhead_cli.errors import BatchFileError, InputError
-from tests.batch_stand_in import stand_in_backend, stand_in_plan
+from tests.batch_stand_in import stand_in, stand_in_backend, stand_in_plan
 from tests.conftest import ROOT
 
 Event = dict[str, Any]
@@ -82,10 +83,29 @@ class Batch:
         return list((self.out_dir / RUN_FOLDER / "rows").glob("*"))
 
 
+class KeptBackend(LocalBackend):
+    """One worker that is kept from run to run, to save the time of starting it."""
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def kept() -> Iterator[KeptBackend]:
+    backend = KeptBackend(1, ["cpu"], None, stand_in)
+    yield backend
+    super(KeptBackend, backend).__exit__(None, None, None)
+
+
 @pytest.fixture
-def batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Batch:
+def batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: KeptBackend) -> Batch:
+    """Rows are done by one kept worker, or by fresh ones where there are to be more."""
+
+    def open_backend(request: BatchRequest) -> Backend:
+        return kept if request.workers == 1 else stand_in_backend(request)
+
     monkeypatch.setattr("talkhead_cli.batch.run.plan_batch", stand_in_plan)
-    monkeypatch.setattr("talkhead_cli.batch.run.open_backend", stand_in_backend)
+    monkeypatch.setattr("talkhead_cli.batch.run.open_backend", open_backend)
     return Batch(tmp_path)
 
 
