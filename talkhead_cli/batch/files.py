@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import stat
 import unicodedata
 import warnings
 from collections import deque
@@ -122,6 +123,8 @@ class FileBook:
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
             return f"{path}: cannot be read ({reason})"
+        if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
+            return f"{path}: is not a regular file; give a file that can be read twice"
         if not os.access(path, os.R_OK):
             return f"{path}: cannot be read (Permission denied)"
         return FileId(found.st_size, found.st_mtime_ns, found.st_ino, found.st_dev)

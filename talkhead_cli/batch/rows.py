@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import types
 from collections.abc import Callable, Mapping
@@ -110,7 +109,7 @@ class RowReader:
         unfit = unfit_for_path(text)
         if unfit is not None:
             return self._fault(row, column, unfit)
-        files[column] = os.path.normpath(self.folder / text)
+        files[column] = str(self.folder / text)
         return None
 
     def _settings(self, row: Row, driven: bool) -> RenderSettings:

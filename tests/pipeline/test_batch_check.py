@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import shutil
 from collections.abc import Mapping
 from fractions import Fraction
@@ -308,6 +309,15 @@ def test_a_damaged_bundle_is_told_before_the_first_frame(
         studio.plan(GOOD, options={"bundle": "nope"})
     with pytest.raises(UsageError, match="--fps"):
         studio.plan(GOOD, options={"fps": "0"})
+
+
+def test_what_is_no_file_is_not_waited_for(studio: Studio, tmp_path: Path):
+    pipe = tmp_path / "pipe.wav"
+    os.mkfifo(pipe)
+    plan = studio.plan({**GOOD, "audio": pipe}, {**GOOD, "portrait": tmp_path})
+    assert told(plan) == [(1, "audio"), (2, "portrait")]
+    assert "is not a regular file" in plan.faults[0].message
+    assert "is a folder" in plan.faults[1].message
 
 
 def test_inputs_are_not_replaced(studio: Studio):

@@ -141,7 +141,7 @@ def test_paths_are_made_absolute(tmp_path: Path):
         {"portrait": "../ann.png", "drive": "/film.mp4", "bundle": "b.safetensors"}
     )
     assert not faults
-    assert draft.files == {"portrait": "/ann.png", "drive": "/film.mp4"}
+    assert draft.files == {"portrait": "/studio/../ann.png", "drive": "/film.mp4"}
     assert draft.written == {"portrait": "../ann.png", "drive": "/film.mp4"}
     assert draft.settings.bundle == "/studio/b.safetensors"
 
