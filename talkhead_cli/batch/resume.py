@@ -74,8 +74,6 @@ class Past:
             key: of its job.
             output: absolute path.
         """
-        if self.request.copy_files:
-            return None
         name = Path(output).relative_to(self.request.out_dir.absolute()).as_posix()
         digest = hashlib.sha256(f"{key}\n{name}".encode("utf-8", "surrogateescape")).hexdigest()
         return str(self.rows_folder / digest[:32])
