@@ -5,11 +5,10 @@ What is read here is text in cells. What the cells mean is looked at in `talkhea
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from talkhead_cli.batch.columns import (
     shorten,
     unknown_column,
 )
+from talkhead_cli.batch.csv_records import Record, is_passed_over, read_records
 from talkhead_cli.batch.job import Fault
 from talkhead_cli.batch.template import template as template
 from talkhead_cli.errors import BatchFileError
@@ -30,8 +30,6 @@ STANDARD = "-"
 """In place of a path: standard input."""
 
 DELIMITERS = (",", ";", "\t")
-MAX_RECORD_LINES = 100
-"""A quoted cell may hold line breaks; one that runs on for longer than this was never closed."""
 
 
 @dataclass(frozen=True)
@@ -155,80 +153,6 @@ def looks_like_utf16(head: bytes) -> bool:
     return len(head) >= 4 and (not any(head[0:64:2]) or not any(head[1:64:2]))
 
 
-def is_passed_over(line: str) -> bool:
-    """Whether a line is blank or a comment."""
-    text = line.strip()
-    return not text or text.startswith("#")
-
-
-class LineFeed:
-    """Lines for a CSV reader, those between records that are blank or comments left out.
-
-    Attributes:
-        position: lines given or passed over so far.
-        start: line that the present record begins on, 1 = the first.
-        fresh: set to True before each record is asked for.
-    """
-
-    def __init__(self, lines: list[str]) -> None:
-        self._lines = lines
-        self.position = 0
-        self.start = 0
-        self.fresh = True
-
-    def __iter__(self) -> Iterator[str]:
-        return self
-
-    def __next__(self) -> str:
-        """The next line of a record; the end also where a record runs on for too long."""
-        if self.fresh:
-            while self.position < len(self._lines) and is_passed_over(self._lines[self.position]):
-                self.position += 1
-            self.start = self.position + 1
-            self.fresh = False
-        too_long = self.position - self.start >= MAX_RECORD_LINES
-        if self.position >= len(self._lines) or too_long:
-            raise StopIteration
-        self.position += 1
-        return self._lines[self.position - 1]
-
-
-@dataclass(frozen=True)
-class Record:
-    """One record of a CSV file: its first line, and its cells or what is wrong with it."""
-
-    line: int
-    cells: list[str]
-    problem: str | None = None
-
-
-def read_records(lines: list[str], delimiter: str) -> Iterator[Record]:
-    """Records of a CSV file; one that cannot be read costs its first line, and reading goes on with the next."""
-    feed = LineFeed(lines)
-    while True:
-        reader = csv.reader(feed, delimiter=delimiter, strict=True, skipinitialspace=True)
-        try:
-            while True:
-                feed.fresh = True
-                cells = [cell.strip() for cell in next(reader)]
-                if any(cells):
-                    yield Record(feed.start, cells)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            yield Record(feed.start, [], explain_csv(error))
-            feed.position = feed.start
-
-
-def explain_csv(error: csv.Error) -> str:
-    """What to say of a record that cannot be read."""
-    if "unexpected end" in str(error):
-        return "a quotation mark is opened and not closed; close it, or write it twice inside a quoted cell"
-    if "limit" in str(error):
-        return f"a cell is longer than {csv.field_size_limit()} characters; is a quotation mark missing?"
-    return "the quotation marks do not fit; quote whole cells, and write a mark inside one twice"
-
-
 class CsvSheet:
     """Reads a CSV file; see `Sheet` for the attributes."""
 
@@ -238,6 +162,7 @@ class CsvSheet:
         self.num_rows = 0
         self._line = 0
         self._columns: list[tuple[str, bool] | None] = []
+        self._nameless: set[int] = set()
 
     def read(self, lines: list[str]) -> None:
         """Take all lines."""
@@ -265,11 +190,15 @@ class CsvSheet:
         names = [normalize(cell) for cell in record.cells]
         if not set(names) & set(COLUMNS) and not set(names) & set(OTHER_NAMES):
             return self._fault(
-                0, record.line, "", "the first row is no heading; begin with portrait,audio,output"
+                0,
+                record.line,
+                "",
+                "the first row is no heading; begin with portrait,audio,output (lines that begin with # are comments)",
             )
         for index, (heading, name) in enumerate(zip(record.cells, names, strict=True)):
             self._columns.append(None)
             if not heading:
+                self._nameless.add(index)
                 continue
             if name in COLUMNS and name in names[:index]:
                 self._fault(0, record.line, name, f"the column {name!r} is there twice; remove one")
@@ -301,9 +230,13 @@ class CsvSheet:
                 f"there are {len(record.cells)} cells under a heading of {len(self._columns)}, the last "
                 f"{shorten(surplus[-1])!r}; put cells that hold the separator into quotation marks",
             )
-        for column, cell in zip(self._columns, record.cells, strict=False):
+        for index, (column, cell) in enumerate(zip(self._columns, record.cells, strict=False)):
             if column is not None and cell:
                 (carried if column[1] else cells)[column[0]] = cell
+            elif cell and index in self._nameless:
+                self._nameless.discard(index)
+                told = f"{shorten(cell)!r} stands in column {index + 1}, which has no heading; name it or clear it"
+                self._fault(0, record.line, "", told)
         self.rows.append(Row(self.num_rows, record.line, cells, carried))
         return None
 

@@ -137,6 +137,12 @@ def test_headings_are_read_as_people_write_them():
     assert dict(sheet.rows[0].carried) == {"X-Shot": "s", "# mine": "m"}
 
 
+def test_cells_under_no_heading_are_told_once():
+    sheet = parse("portrait,audio,,output,\na,b,,c,\nd,e,1,f,\ng,h,2,i,\n")
+    assert told(sheet) == [(0, 3, "")]
+    assert "'1' stands in column 3" in sheet.faults[0].message
+
+
 def test_an_unclosed_quotation_mark_costs_its_row_alone():
     sheet = parse(HEADING + 'a,b,c\n"j"k,l,m\n"d,e,f\ng,h,i\nn,o,p\n')
     assert told(sheet) == [(2, 3, ""), (3, 4, "")]
