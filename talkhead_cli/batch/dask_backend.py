@@ -27,8 +27,9 @@ from talkhead_cli.batch.cluster import (
 )
 from talkhead_cli.batch.entry import Unfit, make_entry, read_answer
 from talkhead_cli.batch.job import BatchRequest
-from talkhead_cli.batch.pool import THREAD_VARIABLES, share_threads
+from talkhead_cli.batch.pool import share_threads
 from talkhead_cli.batch.tickets import Punched, TicketOffice
+from talkhead_cli.batch.worker import THREAD_VARIABLES
 from talkhead_cli.errors import DeviceError
 
 PORT = 8786
@@ -167,12 +168,15 @@ class DaskBackend(ClusterBackend):
             return self._submit
         return self._submit | {"workers": list(self._fit()), "allow_other_workers": True}
 
-    def mark_unfit(self, worker: str) -> None:
-        """Send no more rows to a worker, if there are others."""
+    def mark_unfit(self) -> None:
+        """Find the workers that cannot render, so that they get rows only where there are no others."""
         with suppress(Exception):
-            found = self.client.run(os.getpid)
-            pid = int(worker.rpartition(":")[2])
-            self.unfit |= {address for address, number in found.items() if number == pid}
+            answers = self.client.run(self.entry, __version__, on_error="ignore")
+            self.unfit |= {address for address, answer in answers.items() if answer[0] == "unfit"}
+
+    def forget(self, address: str) -> None:
+        """A worker has died; it is known here before the next look."""
+        self._usable.discard(address)
 
     def _start_own(self) -> None:
         import dask
@@ -342,9 +346,12 @@ class DaskSlot(Slot):
             return read_answer(answers[0])
         except KilledWorker:
             punched = backend.office.punched(ticket)
-            return "lost", punched.worker if punched else ""
-        except Unfit as unfit:
-            backend.mark_unfit(unfit.worker)
+            if punched is None:
+                return "lost", ""
+            backend.forget(punched.address)
+            return "lost", punched.worker
+        except Unfit:
+            backend.mark_unfit()
             raise
         finally:
             backend.give_room()

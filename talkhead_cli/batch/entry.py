@@ -15,10 +15,6 @@ from talkhead_cli import __version__
 class Unfit(Exception):
     """A worker cannot render: it has no talkhead, or another one. The row was not started."""
 
-    def __init__(self, message: str, worker: str = "") -> None:
-        super().__init__(message)
-        self.worker = worker
-
 
 def make_entry() -> Callable[..., tuple[str, Any]]:
     """What workers are sent. It is made here so that it travels as code, not as a name: a worker without talkhead can
@@ -64,8 +60,7 @@ def read_answer(answer: tuple[str, Any]) -> tuple[str, Any]:
     if answer[0] == "unfit":
         worker, message = answer[1]
         raise Unfit(
-            f"worker {worker} {message}; install talkhead {__version__} on every worker of the cluster",
-            worker,
+            f"worker {worker} {message}; install talkhead {__version__} on every worker of the cluster"
         )
     return answer
 
