@@ -97,6 +97,7 @@ def test_stop_starts_no_more_rows(own: ClusterBackend, tmp_path: Path) -> None:
     assert started(jobs) == {outcome.row for outcome in found}
 
 
+@pytest.mark.slow
 def test_gpus_are_a_resource_and_each_worker_keeps_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -236,6 +237,7 @@ def test_gpu_is_asked_for_where_there_is_none(theirs: str, tmp_path: Path) -> No
         DaskBackend(request).__enter__()
 
 
+@pytest.mark.slow
 def test_workers_without_talkhead(tmp_path: Path) -> None:
     stub = tmp_path / "stub" / "talkhead_cli"
     stub.mkdir(parents=True)
