@@ -156,4 +156,3 @@ def test_folders_move_with_the_output_folder(folder, tmp_path):
     there = Past(None, moved).folder_of("key", str(tmp_path / "moved" / "a" / "row1.mp4"))
     here = folder.past().folder_of("key", str(folder.out_dir / "a" / "row1.mp4"))
     assert Path(there or "").name == Path(here or "").name
-    assert folder.past(copy_files=True).folder_of("key", str(folder.out_dir / "row1.mp4")) is None
