@@ -143,6 +143,8 @@ def batch(
     from talkhead_cli.batch.job import BatchRequest
     from talkhead_cli.settings import resolve_settings
 
+    for path in (manifest, str(out_dir)):
+        check_text(path)
     options = {key: value for key, value in given.items() if value is not None}
     # What is wrong for all rows is told once, before any row is looked at.
     resolve_settings(preset, options)
@@ -180,6 +182,20 @@ def run(context: typer.Context, request: BatchRequest, view: BatchView) -> None:
         context.obj.told = True
     # Rows that a dry run leaves are what it would render.
     raise typer.Exit(0 if request.dry_run else summary.exit_code)
+
+
+def check_text(path: str) -> None:
+    """Refuse a path of bytes that are no text: neither the run's state nor ffmpeg's arguments can hold it.
+
+    Raises:
+        UsageError: it is one.
+    """
+    from talkhead_cli.errors import UsageError
+
+    try:
+        str(Path(path).absolute()).encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(f"{path}: the path is not UTF-8; rename the file or folder") from error
 
 
 def print_template(kind: str | None) -> None:

@@ -97,7 +97,7 @@ def test_dry_run_writes_nothing(batch: Batch) -> None:
     assert contents(batch.folder) == before
 
 
-def test_paths_that_are_no_text(batch: Batch) -> None:
+def test_a_path_that_is_no_text_is_told_as_one(batch: Batch) -> None:
     batch.write({})
     command = batch.command("--json", "--dry-run", "--out-dir", "OUT")
     done = subprocess.run(
@@ -107,8 +107,9 @@ def test_paths_that_are_no_text(batch: Batch) -> None:
         check=False,
         env={**os.environ, "PYTHONIOENCODING": "utf-8:strict"},
     )
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["out_dir"] == str(batch.folder / "\udcff")
+    assert done.returncode == 2, done.stderr
+    assert "\udcff: the path is not UTF-8" in json.loads(done.stdout)["message"]
+    assert rb"\udcff: the path is not UTF-8" in done.stderr
 
 
 # From outside
