@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import secrets
 import shutil
@@ -125,7 +126,7 @@ class RayBackend(ClusterBackend):
         import ray
 
         gpus = [device for device in self.devices if device.startswith("cuda")]
-        self.actor = {"num_cpus": self.threads, "num_gpus": len(gpus) / self.workers}
+        self.actor = {"num_cpus": self.threads, "num_gpus": share_gpus(len(gpus), self.workers)}
         short = len(tempfile.gettempdir()) <= SHORT_PATH
         self._temporary = tempfile.mkdtemp(prefix="talkhead-", dir=None if short else "/tmp")
         try:
@@ -180,7 +181,8 @@ class RayBackend(ClusterBackend):
         if gpus and self.devices != ("cpu",):
             self.workers = self.request.workers or gpus
             self.devices = ("cuda",)
-            self.actor = {"num_cpus": min(1, cpus // self.workers), "num_gpus": 1}
+            part = share_gpus(gpus, self.workers)
+            self.actor = {"num_cpus": min(1, cpus // self.workers), "num_gpus": part}
         else:
             self.workers = self.request.workers or sum(node["Alive"] for node in ray.nodes())
             self.devices = ("cpu",)
@@ -285,6 +287,16 @@ def use_own_token() -> None:
     if AUTH_MODE not in os.environ:
         os.environ[AUTH_MODE] = "token"
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+
+
+def share_gpus(gpus: int, workers: int) -> float:
+    """What part of a GPU each worker takes, so that all find a place; never more than one GPU.
+
+    Args:
+        gpus: of the cluster.
+        workers: that share them.
+    """
+    return 1 / math.ceil(workers / gpus) if gpus else 0.0
 
 
 @contextmanager
