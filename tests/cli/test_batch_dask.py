@@ -42,8 +42,6 @@ def test_six_rows_with_a_worker_killed(
     manifest = write_manifest(tmp_path, astronaut_png, speech_wav)
     batch = render_and_kill(manifest, out, "--backend", "dask")
     check_all_made(batch, out, lambda path: len(decode_frames(path, 256, 256)))
-    assert len({event["worker"] for event in batch.rows("running")}) == 3
-    assert batch.events[-1]["loads"] == 3
     assert len(leftovers(out)) <= 1  # what the killed worker was just writing
 
 
