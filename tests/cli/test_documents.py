@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from talkhead_cli import errors
+from talkhead_cli.commands.batch import batch
 from talkhead_cli.commands.evaluate import evaluate
 from talkhead_cli.commands.render import render
 from talkhead_cli.evaluation.targets import MEASURES
@@ -40,6 +41,7 @@ def folder(
 ) -> Path:
     shutil.copy(astronaut_png, tmp_path / "portrait.png")
     shutil.copy(short_wav, tmp_path / "speech.wav")
+    (tmp_path / "jobs.csv").write_text("portrait,audio,output\nportrait.png,speech.wav,first.mp4\n")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -61,6 +63,10 @@ def test_command_of_the_readme_works(command: str, folder: Path, talkhead: Talkh
                 _, error = process.communicate(timeout=120)
         assert process.returncode == 0, error
         assert probe_media(Path(target)).has_video
+    elif ">" in words:
+        done = talkhead(*words[: words.index(">")])
+        assert done.code == 0
+        assert "portrait,audio,output" in done.out
     else:
         assert talkhead(*words).code == 0
 
@@ -110,6 +116,7 @@ def test_readme_is_short() -> None:
     ("command", "others"),
     [
         (render, {"context", "portrait", "audio", "output", "as_json"}),
+        (batch, {"context", "manifest", "as_json"}),
         (evaluate, {"context", "video", "as_json"}),
     ],
 )
