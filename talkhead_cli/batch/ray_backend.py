@@ -18,17 +18,11 @@ from typing import Any
 
 from talkhead_cli import __version__
 from talkhead_cli.batch.backends import expand_devices
-from talkhead_cli.batch.cluster import (
-    CONNECT_SECONDS,
-    ClusterBackend,
-    Slot,
-    check_answers,
-    cluster_device,
-    require,
-)
+from talkhead_cli.batch.cluster import ClusterBackend, Slot
 from talkhead_cli.batch.entry import Unfit, make_entry, read_answer
 from talkhead_cli.batch.job import BatchRequest
 from talkhead_cli.batch.pool import share_threads
+from talkhead_cli.batch.reach import CONNECT_SECONDS, check_answers, cluster_device, require
 from talkhead_cli.errors import DeviceError, UsageError
 
 PORT = 6379

@@ -16,16 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from talkhead_cli import __version__
-from talkhead_cli.batch.cluster import (
-    ClusterBackend,
-    Slot,
-    check_answers,
-    cluster_device,
-    require,
-)
+from talkhead_cli.batch.cluster import ClusterBackend, Slot
 from talkhead_cli.batch.entry import Unfit, make_entry, read_answer
 from talkhead_cli.batch.job import BatchRequest, Control, Job, Outcome
 from talkhead_cli.batch.ray_backend import share_gpus
+from talkhead_cli.batch.reach import check_answers, cluster_device, require
 from talkhead_cli.batch.sent import note_start, pack, put_in_place
 from talkhead_cli.batch.worker import adopt, read_status, worker_name
 from talkhead_cli.errors import DeviceError, InputError, UsageError
