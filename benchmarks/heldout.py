@@ -216,8 +216,7 @@ def render(
 def without_refiners(pipeline: TalkingHeadPipeline) -> TalkingHeadPipeline:
     """The same pipeline, the mouth left as the warp leaves it."""
     bare = copy.copy(pipeline)
-    bare.refiners = {}
-    bare.detail = None
+    bare.networks = replace(pipeline.networks, refiners={}, detail=None)
     return bare
 
 

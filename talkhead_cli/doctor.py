@@ -28,7 +28,6 @@ PACKAGES = (
     "numpy",
     "opencv-python",
     "mediapipe",
-    "librosa",
     "face-alignment",
     "pydantic",
     "typer",

@@ -279,10 +279,13 @@ class VideoWriter:
             options["movflags"] = "+faststart"
         else:
             target = "pipe:1"
-            cut = "frag_every_frame" if self.live else "frag_keyframe"
-            options["movflags"] = cut + "+delay_moov+default_base_moof"
+            options["movflags"] = "delay_moov+default_base_moof"
             if self.live:
-                options.update(LOW_DELAY[self.codec], flush_packets=1)
+                # By duration: with frag_every_frame ffmpeg now and then gives two frames the same time, where the
+                # sound's packet has sent off a fragment and two more pictures are waiting.
+                options.update(LOW_DELAY[self.codec], frag_duration=1, flush_packets=1)
+            else:
+                options["movflags"] += "+frag_keyframe"
         return with_global_options(builder.output(*streams, target, **options).compile(ffmpeg))
 
     def _picture_options(self) -> dict[str, Any]:

@@ -75,7 +75,7 @@ class Networks:
         basis: the face model.
         generator: makes motion from speech.
         refiners: by patch name.
-        detail: paints the mouths of large faces.
+        detail: paints the mouths of large faces; None leaves them at the refiner's size.
         appearance: reads the look of a mouth off a picture.
         lip_audio: second encoder of speech, where the generator reads features of every kind; else None.
         hashes: bundle name to sha256 of what was loaded.
@@ -86,7 +86,7 @@ class Networks:
     basis: FaceBasis
     generator: MotionGenerator
     refiners: dict[str, Refiner]
-    detail: Detail
+    detail: Detail | None
     appearance: AppearanceEncoder
     lip_audio: LipAudioEncoder | None
     hashes: dict[str, str]

@@ -11,7 +11,7 @@ from typing import Any
 from talkhead_cli.errors import InputError
 from talkhead_cli.paths import publish, temporary_beside
 
-VERSIONED = ("torch", "numpy", "mediapipe", "opencv-python", "librosa")
+VERSIONED = ("torch", "numpy", "mediapipe", "opencv-python")
 
 
 def sidecar_path(output: Path) -> Path:

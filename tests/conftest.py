@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -108,6 +109,19 @@ def decode_audio(path: Path, rate: int = 16000) -> np.ndarray:
         [*map(str, command), "-ar", str(rate), "-"], check=True, capture_output=True
     )
     return np.frombuffer(done.stdout, np.float32)
+
+
+def frame_times(path: Path) -> list[Fraction]:
+    """Seconds at which a video's frames are shown, in that order, as the file tells them."""
+    from talkhead_cli.media import ffmpeg_path
+
+    command = [ffmpeg_path(), "-v", "error", "-i", path, "-map", "0:v:0", "-c", "copy"]
+    done = subprocess.run(
+        [*map(str, command), "-f", "framecrc", "-"], check=True, capture_output=True, text=True
+    )
+    lines = done.stdout.splitlines()
+    base = Fraction(next(line for line in lines if line.startswith("#tb")).split()[-1])
+    return sorted(base * int(line.split(",")[2]) for line in lines if line[:1] == "0")
 
 
 def decode_frames(path: Path, width: int, height: int) -> np.ndarray:

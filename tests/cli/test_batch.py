@@ -131,7 +131,9 @@ def test_report_beside_a_run_that_goes_on(batch: Batch, talkhead: Talkhead) -> N
     assert results(batch.out)[3] == "running"
     table = talkhead("batch", "--report", "-o", batch.out, "--verbose")
     assert re.search(r"3  row3.mp4 +running .*20% +2 s left +12.5 frames/s  cpu", table.out)
-    assert re.search(r"2  row2.mp4 +failed +.*no speech", table.out)
+    assert re.search(r"2  row2.mp4 +failed", table.out)
+    # Messages with long paths are folded in the list of all rows.
+    assert "nospeech" in re.sub(r"\s", "", table.out)
     assert re.search(r"4 +row4.mp4 +waiting", table.out)
     assert "\x1b" not in table.out
     assert f"process {run.process.pid} on " in table.err

@@ -14,6 +14,7 @@ import pytest
 import soundfile
 from PIL import Image
 
+from talkhead_cli.app import run
 from talkhead_cli.evaluation.targets import MEASURES
 from tests.cli.conftest import Talkhead, contents
 from tests.conftest import ROOT, SPEECH, leftovers, run_ffmpeg
@@ -61,8 +62,8 @@ def rendered(hopper_png: Path, tmp_path_factory: pytest.TempPathFactory) -> Rend
     audio = folder / "speech.wav"
     soundfile.write(audio, samples[: 2 * rate], rate)
     video = folder / "out.mp4"
-    done = process("render", hopper_png, audio, "-o", video, "--quiet", "--size", "400")
-    assert done.returncode == 0, done.stderr
+    given = [hopper_png, audio, "-o", video, "--quiet", "--size", "400"]
+    assert run(["render", *map(str, given)]) == 0
     return Rendered(video, hopper_png, audio, SPEECH.with_suffix(".phones"))
 
 
@@ -112,12 +113,13 @@ def test_json_and_plot_of_everything(rendered: Rendered, tmp_path: Path) -> None
     assert leftovers(tmp_path) == []
 
 
-def test_a_table_for_people_and_visemes_without_phones(rendered: Rendered) -> None:
-    done = process("evaluate", rendered.video)
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-    assert "50 frames of 340x400 at 25 frames/s, h264; lips judged by visemes" in done.stdout
-    lines = [line.split("  ") for line in done.stdout.splitlines()]
+def test_a_table_for_people_and_visemes_without_phones(
+    rendered: Rendered, talkhead: Talkhead
+) -> None:
+    done = talkhead("evaluate", rendered.video)
+    assert done.code == 0
+    assert "50 frames of 340x400 at 25 frames/s, h264; lips judged by visemes" in done.out
+    lines = [line.split("  ") for line in done.out.splitlines()]
     titles = {words[1].strip() for words in lines if len(words) > 2}
     assert {"measure", "jerk", "frames without a face", "mouth: flicker"} <= titles
     assert "likeness, worst frame" not in titles

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -68,15 +65,14 @@ def test_models_tell_size_tier_and_licence_of_every_preset(talkhead: Talkhead) -
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_renders_in_a_process_of_its_own(
-    name: str, astronaut_png: Path, short_wav: Path, tmp_path: Path
+def test_renders(
+    name: str, talkhead: Talkhead, astronaut_png: Path, short_wav: Path, tmp_path: Path
 ) -> None:
     output = tmp_path / "out.mp4"
-    command = [sys.executable, "-m", "talkhead_cli", "render", str(astronaut_png), str(short_wav)]
-    command += ["-o", str(output), "--preset", name, "--device", "cpu", "--json"]
-    done = subprocess.run(command, cwd=ROOT, env=dict(os.environ), capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout.splitlines()[-1])["event"] == "done"
+    given = ["-o", output, "--preset", name, "--device", "cpu", "--json"]
+    done = talkhead("render", astronaut_png, short_wav, *given)
+    assert done.code == 0, done.err
+    assert done.events[-1]["event"] == "done"
     record = json.loads(output.with_suffix(".json").read_text())
     assert record["settings"]["preset"] == name
     assert len(record["bundles"][name]) == 64

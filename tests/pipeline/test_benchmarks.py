@@ -132,7 +132,7 @@ def test_heldout_measures_a_clip(
     own, spoken = tables["own"]["all"], tables["speech"]["all"]
     assert own["clips"] == spoken["clips"] == 1
     # The clip was made by the very renderer: it can make it again.
-    assert own["mouth_l1_open_ratio"] <= own["mouth_l1_ratio"] < 0.9
+    assert own["mouth_l1_open_ratio"] <= own["mouth_l1_ratio"] < 0.95
     assert own["gap_correlation"] > 0.9
     assert 0.6 < own["sharpness_ratio"] < 1.4
     assert spoken["openness_correlation"] > 0.2

@@ -20,7 +20,7 @@ from talkhead_cli.audio import (
 )
 from talkhead_cli.errors import AudioError
 from talkhead_cli.media import ffmpeg_path
-from talkhead_cli.mel import num_mel_frames
+from talkhead_cli.mel import mel_filters, num_mel_frames
 from talkhead_models.speech import (
     FEATURE_SIZE,
     LOUDNESS,
@@ -211,6 +211,13 @@ def test_mel_blocks_equal_log_mel(num_samples: int) -> None:
         parts = list(mel_blocks(blocks))
         assert [final for _, final in parts].count(True) == 1
         np.testing.assert_allclose(np.concatenate([mel for mel, _ in parts]), whole, atol=1e-5)
+
+
+def test_mel_filters_are_librosas() -> None:
+    import librosa
+
+    wanted = librosa.filters.mel(sr=RATE, n_fft=512, n_mels=80, fmin=40.0, fmax=RATE / 2)
+    np.testing.assert_allclose(mel_filters(), wanted, rtol=0, atol=1e-8)
 
 
 def test_log_mel_refuses_stereo() -> None:
