@@ -17,6 +17,7 @@ from talkhead_cli.batch.job import Control, Job, Outcome
 from talkhead_cli.batch.lock import WORKERS_LOCK, open_lock, wait_for
 from talkhead_cli.batch.pool import LocalBackend, describe_end, share_threads
 from tests.batch_stand_in import make_job, stand_in
+from tests.cli.batch_process import wait_until_gone
 from tests.conftest import ROOT
 
 
@@ -179,7 +180,8 @@ with LocalBackend(1, ["cpu"], folder / ".talkhead", stand_in) as backend:
         process.wait()
         process.stdout.close()
         assert wait_for(file, 20.0)
-    assert not alive(worker)
+    # Files are closed a moment before a process has ended.
+    wait_until_gone({int(worker.rpartition(":")[2])})
 
 
 def test_threads_are_shared_out(monkeypatch):
