@@ -3,7 +3,8 @@
 Renders the same rows (default: 12 of 10 s, on the CPU) with one worker on half of the cores, one on all of them, and
 two sharing them, each as `talkhead batch` in a process of its own; then some rows as warm renders and some as
 `talkhead render` processes. Efficiency is the time of one worker on half of the machine, over twice the time of two
-workers on all of it: 1 means that two workers do not get in each other's way at all.
+workers on all of it: 1 means that two workers do not get in each other's way at all. The two are run in turn several
+times, and the median of the pairs is told, since machines that share their host change speed from minute to minute.
 
 Launch::
 
@@ -217,11 +218,14 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, object]:
     cores = len(os.sched_getaffinity(0))
     half = max(1, cores // 2)
     manifest = make_inputs(args, folder)
-    plans = [
-        Measured("1 worker, half of the cores", 1, half),
-        Measured("1 worker, all cores", 1, cores),
-        Measured("2 workers, all cores", 2, cores),
-    ]
+    plans = [Measured("1 worker, all cores", 1, cores)]
+    for index in range(args.repeats):
+        pair = [
+            Measured("1 worker, half of the cores", 1, half),
+            Measured("2 workers, all cores", 2, cores),
+        ]
+        # Every other pair the other way round, so that a machine that grows slower or faster favours neither.
+        plans += pair if index % 2 == 0 else pair[::-1]
     print(f"{args.rows} rows of {args.seconds:g} s, devices {args.devices}, {cores} cores\n")
     print(
         f"{'':28} {'whole s':>7} {'check':>6} {'render':>7} {'a row':>6} {'frames/s':>9} {'CPU s':>6} "
@@ -229,20 +233,25 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, object]:
     )
     for index, run in enumerate(plans):
         show(run_batch(args, manifest, folder / f"out{index}", run))
-    alone, whole, both = plans
+    whole = plans[0]
+    alone = [run.render_seconds for run in plans[1:] if run.workers == 1]
+    both = [run.render_seconds for run in plans[1:] if run.workers == 2]
+    pairs = [one / (2 * two) for one, two in zip(alone, both, strict=True)]
     warm = warm_seconds(args, manifest, folder, cores)
     cold = cold_seconds(args, manifest, folder, cores)
     values: dict[str, object] = {
         "runs": [asdict(run) for run in plans],
-        "efficiency": alone.render_seconds / (2 * both.render_seconds),
-        "two_over_one_on_all_cores": whole.render_seconds / both.render_seconds,
+        "efficiency": statistics.median(pairs),
+        "efficiency_of_pairs": pairs,
+        "two_over_one_on_all_cores": whole.render_seconds / statistics.median(both),
         "warm_render_seconds": warm,
         "render_process_seconds": cold,
         "batch_row_seconds": whole.render_seconds / args.rows,
         "row_overhead_seconds": whole.row_seconds - warm,
     }
     print(
-        f"\nefficiency of two workers: {values['efficiency']:.3f}"
+        f"\nefficiency of two workers: {values['efficiency']:.2f} (pairs: "
+        f"{', '.join(f'{pair:.2f}' for pair in pairs)})"
         f"\ntwo workers against one, both on all cores: {values['two_over_one_on_all_cores']:.2f} times as fast"
         f"\na row of a batch, one worker on all cores: {whole.row_seconds:.2f} s; "
         f"with its share of starting up {values['batch_row_seconds']:.2f} s"
@@ -262,6 +271,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10.0, help="of speech in each row")
     parser.add_argument("--size", type=int, help="longest side of the videos")
     parser.add_argument("--devices", default="cpu")
+    parser.add_argument("--repeats", type=int, default=3, help="pairs of runs for the efficiency")
     parser.add_argument("--singles", type=int, default=3, help="single renders to compare with")
     parser.add_argument("--json", type=Path, help="file for the figures")
     args = parser.parse_args()

@@ -70,6 +70,11 @@ class Sheet:
     faults: tuple[Fault, ...]
 
 
+def name_of(manifest: Path | str) -> str:
+    """What a manifest is called in messages."""
+    return "standard input" if str(manifest) == STANDARD else str(manifest)
+
+
 def read_manifest(manifest: Path | str) -> Sheet:
     """Read a manifest.
 
@@ -80,7 +85,7 @@ def read_manifest(manifest: Path | str) -> Sheet:
         BatchFileError: there is no such file, it is empty, or not text in UTF-8.
     """
     if str(manifest) == STANDARD:
-        return parse_manifest(read_standard_input(), "standard input", None, Path.cwd())
+        return parse_manifest(read_standard_input(), name_of(manifest), None, Path.cwd())
     path = Path(manifest)
     try:
         data = path.read_bytes()

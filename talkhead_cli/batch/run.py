@@ -26,6 +26,7 @@ from talkhead_cli.batch.job import (
 )
 from talkhead_cli.batch.ledger import LEDGER, Ledger
 from talkhead_cli.batch.lock import RunLock
+from talkhead_cli.batch.manifest import name_of
 from talkhead_cli.batch.outcomes import (
     give_up,
     may_replace_own,
@@ -142,10 +143,10 @@ def check(
     general = [fault for fault in plan.faults if fault.row == 0]
     rows = {fault.row for fault in plan.faults} - {0}
     if general:
-        raise BatchFileError(f"{request.manifest}: {general[0].message}")
+        raise BatchFileError(f"{name_of(request.manifest)}: {general[0].message}")
     if rows and not request.skip_faulty:
         raise BatchFileError(
-            f"{request.manifest}: {len(rows)} of {plan.rows} rows cannot be rendered; "
+            f"{name_of(request.manifest)}: {len(rows)} of {plan.rows} rows cannot be rendered; "
             "mend them, or give --skip-faulty"
         )
     return plan

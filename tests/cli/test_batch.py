@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -13,7 +14,7 @@ import pytest
 from talkhead_cli.batch.manifest import read_manifest
 from tests.cli.batch_process import Batch, results, wait_until_gone
 from tests.cli.conftest import Talkhead, contents
-from tests.conftest import ROOT
+from tests.conftest import ROOT, SPEECH
 
 # How it ends
 
@@ -95,6 +96,20 @@ def test_dry_run_writes_nothing(batch: Batch) -> None:
     assert done.stdout == ""
     assert done.stderr.splitlines()[-1].endswith("ready: 2 rows would be rendered")
     assert contents(batch.folder) == before
+
+
+def test_a_manifest_from_standard_input(
+    talkhead: Talkhead, astronaut_png: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = f"portrait,audio\n{astronaut_png},{SPEECH}\n{astronaut_png},nowhere.wav\n"
+    given = ("batch", "-", "--out-dir", tmp_path / "out", "--dry-run")
+    for more, code in (((), 3), (("--skip-faulty",), 0)):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+        done = talkhead(*given, *more)
+        assert done.code == code
+        assert "standard input:3: row 2, audio: " in done.err
+        assert ("error: standard input: 1 of 2 rows cannot be rendered" in done.err) == (code == 3)
+    assert contents(tmp_path) == {}
 
 
 def test_a_path_that_is_no_text_is_told_as_one(batch: Batch) -> None:
