@@ -32,6 +32,9 @@ Pixels = TypeVar("Pixels", Array, Bytes)
 COARSE = 4
 """The rings' map is drawn at 1/COARSE of the resolution: it is smooth."""
 
+BAND = 64
+"""Rows that are warped at once; a multiple of COARSE."""
+
 DOUBLED_MARGIN = 16
 """Pixels around the moving box that warps may reach into."""
 
@@ -103,6 +106,8 @@ class Body:
         self.lift = breath_lift(self.coarse_grid, chin, self.rig.unit, y1 - 1) * self.anchor
         self.picture = Doubled.of(self.image, self.box, cv2.INTER_LANCZOS4)
         self.person = Doubled.of(mask, self.box, cv2.INTER_LINEAR)
+        around = np.ones((4 * COARSE + 1, 4 * COARSE + 1), np.uint8)
+        self.vicinity = np.asarray(cv2.dilate((mask > 0).astype(np.uint8), around), np.uint8)
         self.plate = background_plate(self.image[y0:y1, x0:x1], self.mask, self.rig.unit)
         self.has_background = bool((self.mask < 250).any())
         self.source_mesh = inset_lips(self.rig.mesh, self.rig.unit)
@@ -134,13 +139,13 @@ class Body:
             )
         return placed
 
-    def _map(self, frame: Placed) -> tuple[Array, Bytes]:
-        """Where each pixel of the moving box comes from, and how still it is.
+    def _rings(self, frame: Placed) -> tuple[Array, Bytes, NDArray[np.bool_]]:
+        """The coarse map of all but the face.
 
         Returns:
-            (h, w, 2) float32 places in `picture`, and (h, w) uint8, 255 = still.
+            At 1/COARSE of the box: places in `picture` (h, w, 2), how still they are (h, w) uint8, 255 = still, and
+            where the person can be seen (h, w).
         """
-        x0, y0, x1, y1 = self.box
         grid = self.coarse_grid
         points = ring_points(frame.mesh[self.oval], frame.rings)
         corners = (points[self.rings.triangles] - self.coarse_origin) / COARSE
@@ -151,44 +156,103 @@ class Body:
         shift[..., 1] += frame.breath * self.lift
         moved = np.abs(shift)
         share = (STILL[1] - np.maximum(moved[..., 0], moved[..., 1])) / (STILL[1] - STILL[0])
-        size = (x1 - x0, y1 - y0)
-        still = enlarge(np.rint(np.clip(share, 0, 1) * 255).astype(np.uint8), size)
-        fine = enlarge(self.picture.places(grid + shift), size)
+        still = np.rint(np.clip(share, 0, 1) * 255).astype(np.uint8)
+        places = self.picture.places(grid + shift)
+        near = cv2.remap(self.vicinity, grid + shift, None, cv2.INTER_NEAREST)
+        return places, still, np.asarray(near) > 0
+
+    def _face(self, frame: Placed) -> Face:
+        """The exact map of the face."""
+        x0, y0, x1, y1 = self.box
         height, width = self.image.shape[:2]
-        bx0, by0, bx1, by1 = box_of(frame.mesh[: topo.NUM_FACE_POINTS, :2], 1, (width, height))
-        bx0, by0, bx1, by1 = max(bx0, x0), max(by0, y0), min(bx1, x1), min(by1, y1)
+        fx0, fy0, fx1, fy1 = box_of(frame.mesh[: topo.NUM_FACE_POINTS, :2], 1, (width, height))
+        fx0, fy0, fx1, fy1 = max(fx0, x0), max(fy0, y0), min(fx1, x1), min(fy1, y1)
         corners = frame.mesh[:, :2][self.rig.basis.triangles]
         depth = frame.mesh[self.rig.basis.triangles, 2].mean(1)
         # What faces away lies behind everything else.
         depth[signed_areas(corners) * self.facing < 0] += 10 * self.rig.unit
         source = inset_lids(self.source_mesh, frame.mesh)[:, :2][self.rig.basis.triangles]
-        face_ids = raster_ids(
-            corners - np.array([bx0, by0], np.float32), (bx1 - bx0, by1 - by0), np.argsort(-depth)
+        ids = raster_ids(
+            corners - np.array([fx0, fy0], np.float32), (fx1 - fx0, fy1 - fy0), np.argsort(-depth)
         )
-        apply_affines(
-            face_ids,
-            triangle_affines(corners, self.picture.places(source)),
-            fine[by0 - y0 : by1 - y0, bx0 - x0 : bx1 - x0],
-            (bx0, by0),
-        )
-        return fine, still
+        origin = np.array([x0, y0], np.float32)
+        affines = triangle_affines(corners - origin, self.picture.places(source))
+        return Face((fx0 - x0, fy0 - y0, fx1 - x0, fy1 - y0), ids, affines)
 
     def compose(self, frame: Placed, out: Bytes) -> None:
         """Draw the moving box of a frame over the portrait (H, W, 3), in place."""
         x0, y0, x1, y1 = self.box
-        places, still = self._map(frame)
-        # Once to fixed point, for both.
-        maps = cv2.convertMaps(places, None, cv2.CV_16SC2)
-        warped = self.picture.warp(maps)
-        if self.has_background:
-            mask = self.person.warp(maps)
-            # Where the mask's soft edge does not move, the portrait shows as it is, not the plate.
-            edge = cv2.compare(mask, 0, cv2.CMP_GT)
-            weight = cv2.max(mask, cv2.bitwise_and(still, edge)).astype(np.float32)
-            weight *= np.float32(1 / 255)
-            warped = cv2.blendLinear(warped, self.plate, weight, 1 - weight)
-        out[y0:y1, x0:x1] = warped
+        places, still, near = self._rings(frame)
+        face = self._face(frame)
+        fx0, fy0, fx1, fy1 = (edge // COARSE for edge in face.box)
+        near[fy0 : fy1 + 3, fx0 : fx1 + 3] = True
+        # In bands, whose maps and pixels stay in the processor's cache.
+        for top in range(0, y1 - y0, BAND):
+            bottom = min(y1 - y0, top + BAND)
+            coarse = slice(top // COARSE, -(-bottom // COARSE) + 2)
+            band = out[y0 + top : y0 + bottom, x0:x1]
+            left, right = 0, x1 - x0
+            if self.has_background:
+                left, right = seen_columns(near[coarse], right)
+                band[:, :left] = self.plate[top:bottom, :left]
+                band[:, right:] = self.plate[top:bottom, right:]
+            if left < right:
+                columns = slice(left // COARSE, -(-right // COARSE) + 2)
+                area = Area(top, bottom, left, right)
+                part = places[coarse, columns], still[coarse, columns]
+                band[:, left:right] = self._warped(area, *part, face)
         self.lashes.draw(frame.mesh, out)
+
+    def _warped(self, area: Area, places: Array, still: Bytes, face: Face) -> Bytes:
+        """An area of the moving box (h, w, 3); `places` and `still` are the coarse maps of it."""
+        size = (area.right - area.left, area.bottom - area.top)
+        fine = enlarge(places, size)
+        face.draw(area, fine)
+        # Once to fixed point, for both.
+        maps = cv2.convertMaps(fine, None, cv2.CV_16SC2)
+        warped = self.picture.warp(maps)
+        if not self.has_background:
+            return warped
+        mask = self.person.warp(maps)
+        # Where the mask's soft edge does not move, the portrait shows as it is, not the plate.
+        edge = cv2.compare(mask, 0, cv2.CMP_GT)
+        weight = cv2.max(mask, cv2.bitwise_and(enlarge(still, size), edge)).astype(np.float32)
+        weight *= np.float32(1 / 255)
+        plate = self.plate[area.top : area.bottom, area.left : area.right]
+        return np.asarray(cv2.blendLinear(warped, plate, weight, 1 - weight), np.uint8)
+
+
+class Area(NamedTuple):
+    """Rows and columns of the moving box."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+
+class Face(NamedTuple):
+    """The exact map of one frame's face.
+
+    Attributes:
+        box: x0, y0, x1, y1 in the moving box.
+        ids: (h, w) int32, the triangle that each of its pixels lies in, -1 = none.
+        affines: (N, 6) float32, from pixels of the moving box to places.
+    """
+
+    box: tuple[int, int, int, int]
+    ids: NDArray[np.int32]
+    affines: Array
+
+    def draw(self, area: Area, into: Array) -> None:
+        """Write the part of the map that lies in an area over the area's map (h, w, 2)."""
+        x0, y0, x1, y1 = self.box
+        left, top = max(x0, area.left), max(y0, area.top)
+        right, bottom = min(x1, area.right), min(y1, area.bottom)
+        if left < right and top < bottom:
+            ids = self.ids[top - y0 : bottom - y0, left - x0 : right - x0]
+            part = into[top - area.top : bottom - area.top, left - area.left : right - area.left]
+            apply_affines(ids, self.affines, part, (left, top))
 
 
 @dataclass(frozen=True)
@@ -226,6 +290,20 @@ class Doubled:
         """Pixels at places, which OpenCV has made fixed-point maps of."""
         warped = cv2.remap(self.pixels, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         return np.asarray(warped, np.uint8)
+
+
+def seen_columns(near: NDArray[np.bool_], width: int) -> tuple[int, int]:
+    """The first and the one after the last column of a band that the person may cover, multiples of COARSE.
+
+    Args:
+        near: (h, w), the coarse map's cells where the person can be seen.
+        width: of the band.
+    """
+    cells = np.flatnonzero(near.any(0))
+    if not len(cells):
+        return width, width
+    left = max(0, COARSE * (int(cells[0]) - 2))
+    return min(left, width), min(COARSE * (int(cells[-1]) + 1), width)
 
 
 def ring_points(oval: Array, rings: Array) -> Array:
