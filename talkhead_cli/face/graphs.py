@@ -157,15 +157,15 @@ def make_graph(name: str) -> Any:
             graph_config=config, side_inputs={"with_attention": True}, outputs=["landmarks"]
         )
 
-    class Segmentation(solutions.selfie_segmentation.SelfieSegmentation):  # type: ignore[misc]
+    class Segmentation(solutions.selfie_segmentation.SelfieSegmentation):  # type: ignore[misc,name-defined]
         def process(self, inputs: dict[str, Any]) -> Any:
             return super().process(inputs["image"])
 
-    class Detector(solutions.face_detection.FaceDetection):  # type: ignore[misc]
+    class Detector(solutions.face_detection.FaceDetection):  # type: ignore[misc,name-defined]
         def process(self, inputs: dict[str, Any]) -> Any:
             return super().process(inputs["image"])
 
-    class Hands(solutions.hands.Hands):  # type: ignore[misc]
+    class Hands(solutions.hands.Hands):  # type: ignore[misc,name-defined]
         def process(self, inputs: dict[str, Any]) -> Any:
             return super().process(inputs["image"])
 
