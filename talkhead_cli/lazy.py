@@ -1,13 +1,27 @@
-"""Libraries of libraries that a render never uses, put off until somebody does."""
+"""When libraries are imported: some ahead, beside other work, and some only when somebody uses them."""
 
 from __future__ import annotations
 
 import importlib
 import sys
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import ModuleType
 from typing import Any
+
+
+def import_ahead(name: str) -> None:
+    """Begin to import a module in a thread; an import statement waits for it as for any other."""
+    if name not in sys.modules:
+        # Not a daemon: an interpreter that ends in the middle of an import would not end well.
+        threading.Thread(target=try_import, args=(name,), name=f"import {name}").start()
+
+
+def try_import(name: str) -> None:
+    """Import a module; what is wrong with it is told by whoever needs it."""
+    with suppress(Exception):
+        importlib.import_module(name)
 
 
 class PutOff(ModuleType):

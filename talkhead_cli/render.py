@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from talkhead_cli import __version__
 from talkhead_cli.console import Event, OnEvent
-from talkhead_cli.devices import model_errors
+from talkhead_cli.devices import model_errors, resolve_device
 from talkhead_cli.errors import AudioError, InputError, UsageError
+from talkhead_cli.lazy import import_ahead
 from talkhead_cli.paths import check_free, check_input, check_output, private_folder
 from talkhead_cli.result import (
     Inputs,
@@ -93,8 +94,6 @@ class RenderRun:
     """Frames that an earlier render has made."""
 
     def __init__(self, settings: RenderSettings, on_event: OnEvent, options: OutputOptions) -> None:
-        from talkhead_cli.devices import resolve_device
-
         self.options = options
         self.emit = on_event
         self.clock = Clock()
@@ -106,6 +105,8 @@ class RenderRun:
     ) -> RenderResult:
         """See `render_file`."""
         target = self._check_paths(inputs, output)
+        # While ffmpeg looks at the sound, and mediapipe at the face.
+        import_ahead("torch")
         start = {
             "event": "start",
             "version": __version__,

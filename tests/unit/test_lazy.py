@@ -55,6 +55,18 @@ except ModuleNotFoundError as error:
     assert run(code) == "nowhere"
 
 
+def test_a_module_imported_ahead_is_waited_for() -> None:
+    code = """
+import sys
+from talkhead_cli.lazy import import_ahead
+import_ahead("xml.dom.minidom")
+import_ahead("no.such.module")
+import xml.dom.minidom as now
+print(now.parseString("<a/>").documentElement.tagName)
+"""
+    assert run(code) == "a"
+
+
 def test_finding_a_face_brings_no_plotting() -> None:
     code = """
 import sys
