@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from talkhead_models import topology as topo
 from talkhead_models.basis import Pose, rotation_matrix
 from talkhead_models.breathing import breath_lift
+from talkhead_models.doubled import Doubled
 from talkhead_models.lashes import Lashes
 from talkhead_models.limits import MotionLimits
 from talkhead_models.motion import FaceMotion
@@ -34,9 +35,6 @@ COARSE = 4
 
 BAND = 64
 """Rows that are warped at once; a multiple of COARSE."""
-
-DOUBLED_MARGIN = 16
-"""Pixels around the moving box that warps may reach into."""
 
 BORDER_STRIP = 0.045
 """Share of the picture's shorter side that never moves at its border."""
@@ -213,13 +211,18 @@ class Body:
         warped = self.picture.warp(maps)
         if not self.has_background:
             return warped
+        weight = self._weight(maps, enlarge(still, size))
+        plate = self.plate[area.top : area.bottom, area.left : area.right]
+        return np.asarray(cv2.blendLinear(warped, plate, weight, 1 - weight), np.uint8)
+
+    def _weight(self, maps: Sequence[NDArray[Any]], still: Bytes) -> Array:
+        """Share of the warped picture against the background, (h, w) float32."""
         mask = self.person.warp(maps)
         # Where the mask's soft edge does not move, the portrait shows as it is, not the plate.
         edge = cv2.compare(mask, 0, cv2.CMP_GT)
-        weight = cv2.max(mask, cv2.bitwise_and(enlarge(still, size), edge)).astype(np.float32)
+        weight = cv2.max(mask, cv2.bitwise_and(still, edge)).astype(np.float32)
         weight *= np.float32(1 / 255)
-        plate = self.plate[area.top : area.bottom, area.left : area.right]
-        return np.asarray(cv2.blendLinear(warped, plate, weight, 1 - weight), np.uint8)
+        return np.asarray(weight, np.float32)
 
 
 class Area(NamedTuple):
@@ -253,43 +256,6 @@ class Face(NamedTuple):
             ids = self.ids[top - y0 : bottom - y0, left - x0 : right - x0]
             part = into[top - area.top : bottom - area.top, left - area.left : right - area.left]
             apply_affines(ids, self.affines, part, (left, top))
-
-
-@dataclass(frozen=True)
-class Doubled:
-    """A part of a picture at twice its resolution, to be warped linearly.
-
-    A cubic warp of the picture itself takes five times as long and is hardly sharper: its half pixels are ready here,
-    by a longer kernel, and only what lies between them is interpolated linearly. Whole pixels stay as they are.
-
-    Attributes:
-        pixels: (h, w) or (h, w, 3) uint8; pixel (i, j) lies at `origin` + (i, j) / 2 of the picture.
-        origin: (2,) float32.
-    """
-
-    pixels: Bytes
-    origin: Array
-
-    @classmethod
-    def of(cls, image: Bytes, box: tuple[int, int, int, int], interpolation: int) -> Doubled:
-        """The part of a picture (H, W) or (H, W, 3) in and around a box x0, y0, x1, y1."""
-        height, width = image.shape[:2]
-        x0, y0 = max(0, box[0] - DOUBLED_MARGIN), max(0, box[1] - DOUBLED_MARGIN)
-        x1, y1 = min(width, box[2] + DOUBLED_MARGIN), min(height, box[3] + DOUBLED_MARGIN)
-        half = np.array([[0.5, 0, x0], [0, 0.5, y0]], np.float32)
-        size = (2 * (x1 - x0) - 1, 2 * (y1 - y0) - 1)
-        flags = interpolation | cv2.WARP_INVERSE_MAP
-        pixels = cv2.warpAffine(image, half, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
-        return cls(np.asarray(pixels, np.uint8), np.array([x0, y0], np.float32))
-
-    def places(self, positions: Array) -> Array:
-        """Positions (..., 2) in the picture as places in `pixels`."""
-        return np.asarray((positions - self.origin) * 2, np.float32)
-
-    def warp(self, maps: Sequence[NDArray[Any]]) -> Bytes:
-        """Pixels at places, which OpenCV has made fixed-point maps of."""
-        warped = cv2.remap(self.pixels, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        return np.asarray(warped, np.uint8)
 
 
 def seen_columns(near: NDArray[np.bool_], width: int) -> tuple[int, int]:

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from talkhead_models import body as body_module
 from talkhead_models.basis import FaceBasis
-from talkhead_models.body import COARSE, Body, Doubled, enlarge, seen_columns
+from talkhead_models.body import COARSE, Body, enlarge, seen_columns
+from talkhead_models.doubled import Doubled
 from talkhead_models.motion import MOTION_SIZE, FaceMotion
 from talkhead_models.rig import FaceRig
 
