@@ -20,9 +20,11 @@ from numpy.typing import NDArray
 from talkhead_cli.errors import InputError, UsageError
 from talkhead_cli.motion_csv import FASTEST, csv_text, read_csv
 from talkhead_cli.paths import check_target, publish, temporary_beside
-from talkhead_cli.playback import SavedMotion
+from talkhead_cli.playback import MotionSource, SavedMotion
 from talkhead_models.basis import FaceBasis
+from talkhead_models.live import SpeechStream
 from talkhead_models.motion import APPEARANCE_SIZE, EXPRESSION_SIZE, FaceMotion
+from talkhead_models.speech import SpeechFeatures
 
 SUFFIXES = (".npz", ".csv")
 VERSION = 1
@@ -50,6 +52,9 @@ BOUNDS = {
 MAX_SECONDS = 600.0
 """Longest motion that is read where nothing else is said."""
 
+LENGTH_SLACK = 0.15
+"""Seconds that motion and sound may differ in length without a word."""
+
 HEADER_BYTES = 1 << 16
 """What the headers of a file may take beside its numbers."""
 
@@ -65,6 +70,13 @@ class MotionRecorder:
         self.generated = generated
         self._chunks: list[FaceMotion] = []
 
+    @classmethod
+    def of(cls, source: MotionSource) -> MotionRecorder:
+        """For a clip of motion from a source."""
+        if isinstance(source, SavedMotion):
+            return cls(source.generated)
+        return cls(isinstance(source, SpeechFeatures | SpeechStream))
+
     def __call__(self, motion: FaceMotion) -> None:
         """Take one more chunk."""
         self._chunks.append(motion)
@@ -76,6 +88,25 @@ class MotionRecorder:
         motion = FaceMotion.from_array(array, self._chunks[0].fps)
         sizes = tuple(chunk.num_frames for chunk in self._chunks)
         return SavedMotion(motion, sizes, self.generated)
+
+    def save(self, path: Path, overwrite: bool) -> None:
+        """Write it; see `save_motion`."""
+        save_motion(path, self.saved, overwrite)
+
+
+def length_warning(saved: SavedMotion, seconds: float | None) -> list[str]:
+    """What is done where motion is not as long as a sound; without a sound, that there is none."""
+    if seconds is None:
+        return ["no sound goes with the motion, and so the video is silent; give AUDIO for one"]
+    missing = seconds - saved.duration_seconds
+    if missing > LENGTH_SLACK:
+        return [
+            f"the motion ends {missing:.1f} s before the sound; from there on the head stays where it is "
+            "and the face rests"
+        ]
+    if missing < -LENGTH_SLACK:
+        return [f"the motion is longer than the sound; only its first {seconds:.1f} s are used"]
+    return []
 
 
 def check_suffix(path: Path, option: str) -> None:
