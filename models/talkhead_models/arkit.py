@@ -27,7 +27,7 @@ CURVES = (*SHAPES, *ROTATIONS)
 WIDE_LIDS = 0.4
 """Negative lid closure of eyes as wide as they go."""
 
-LOOK = (0.24, 0.18)
+LOOK = (0.24, 0.14)
 """Iris offsets in eye widths, to a side and up or down, of a look as far as it goes."""
 
 EYE_RADIUS = 0.4
