@@ -14,7 +14,7 @@ from talkhead_models.arkit_shapes import ABSENT, ROTATIONS, SHAPES, shape_expres
 from talkhead_models.basis import NECK_PIVOT, FaceBasis, lip_gaps, rotation_matrix
 from talkhead_models.motion import APPEARANCE_SIZE, MOTION_SIZE, FaceMotion
 
-APPLE = """
+APPLE_TEXT = """
 eyeBlinkLeft eyeLookDownLeft eyeLookInLeft eyeLookOutLeft eyeLookUpLeft eyeSquintLeft eyeWideLeft
 eyeBlinkRight eyeLookDownRight eyeLookInRight eyeLookOutRight eyeLookUpRight eyeSquintRight eyeWideRight
 jawForward jawLeft jawRight jawOpen
@@ -23,7 +23,7 @@ mouthDimpleLeft mouthDimpleRight mouthStretchLeft mouthStretchRight mouthRollLow
 mouthShrugUpper mouthPressLeft mouthPressRight mouthLowerDownLeft mouthLowerDownRight mouthUpperUpLeft mouthUpperUpRight
 browDownLeft browDownRight browInnerUp browOuterUpLeft browOuterUpRight
 cheekPuff cheekSquintLeft cheekSquintRight noseSneerLeft noseSneerRight tongueOut
-""".split()
+"""
 """ARFaceAnchor.BlendShapeLocation, in the order of its documentation."""
 
 BASIS = FaceBasis.load()
@@ -56,8 +56,8 @@ def gap(**values: float) -> float:
 
 
 def test_the_names_are_apples_in_apples_order() -> None:
-    assert len(SHAPES) == len(APPLE) == 52
-    assert [name[0].lower() + name[1:] for name in SHAPES] == APPLE
+    assert len(SHAPES) == 52
+    assert [name[0].lower() + name[1:] for name in SHAPES] == APPLE_TEXT.split()
     sides = [f"{side}Eye{axis}" for side in ("Left", "Right") for axis in ("Yaw", "Pitch", "Roll")]
     assert list(ROTATIONS) == ["HeadYaw", "HeadPitch", "HeadRoll", *sides]
     assert CURVES == SHAPES + ROTATIONS
