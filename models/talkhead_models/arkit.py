@@ -33,8 +33,11 @@ LOOK = (0.24, 0.14)
 EYE_RADIUS = 0.4
 """Radius of the circle that the iris goes round on, in eye widths: 12 mm of 30."""
 
-GAP_WEIGHT = 4.0
-"""Weight of the nine inner-lip gaps beside that of the mesh's points: closed lips must stay closed."""
+GAP_WEIGHTS = (1.0, 1.0, 2.0, 4.0, 16.0, 4.0, 2.0, 1.0, 1.0)
+"""Weights of the nine inner-lip gaps beside those of the points: closed lips must stay closed, and seen to be open."""
+
+AXIS_WEIGHTS = (1.0, 1.0, 0.4)
+"""Weights of displacements across, down, and in depth, of which a picture shows little and a mesh knows little."""
 
 RIDGE = 0.02
 """Weight of the squared coefficients against the squared error: what makes them unique, and so steady in time."""
@@ -63,9 +66,12 @@ class ArkitShapes:
         names = tuple(name for name in SHAPES if name in moves)
         expressions = np.stack([shape_expression(moves[name], basis) for name in names])
         size = len(basis.expression)
-        points = (basis.expression * point_weights()[:, None]).reshape(size, -1)
+        weights = point_weights()[:, None] * np.array(AXIS_WEIGHTS, np.float32)
+        points = (basis.expression * weights).reshape(size, -1)
         upper, lower = list(topo.UPPER_INNER_LIP), list(topo.LOWER_INNER_LIP)
-        gaps = GAP_WEIGHT * (basis.expression[:, lower, 1] - basis.expression[:, upper, 1])
+        gaps = np.array(GAP_WEIGHTS) * (
+            basis.expression[:, lower, 1] - basis.expression[:, upper, 1]
+        )
         terms = np.concatenate([points, gaps], 1).astype(np.float64)
         return cls(names, expressions, np.einsum("kp,lp->kl", terms, terms))
 

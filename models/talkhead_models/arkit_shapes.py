@@ -104,8 +104,8 @@ BOTH: dict[str, tuple[Move, ...]] = {
         Move(UPPER_RED, None, 0.03), Move(CORNER, 0, 0),
     ),
     "MouthShrugLower": (
-        Move(LOWER_INNER, 0, -0.03), Move(LOWER_OUTER, 0, -0.06), Move(LOWER_RED, None, -0.05),
-        Move(CHIN_SKIN, 0, -0.06), Move(CHIN, 0, -0.04), Move(UPPER_INNER, 0, -0.02), Move(CORNER, 0, 0),
+        Move(LOWER_INNER, 0, -0.01), Move(LOWER_OUTER, 0, 0.05), Move(LOWER_RED, None, 0.045),
+        Move(CHIN_SKIN, 0, -0.05), Move(CHIN, 0, -0.09), Move(UPPER_INNER, 0, -0.01), Move(CORNER, 0, 0),
     ),
     "MouthShrugUpper": (
         Move(UPPER_INNER, 0, -0.04), Move(UPPER_OUTER, 0, -0.05), Move(UPPER_RED, None, -0.04),

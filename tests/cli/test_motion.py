@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from talkhead_cli import segments
 from talkhead_cli.motion_files import load_motion, save_motion
 from talkhead_cli.render import render_file
-from talkhead_cli.result import OutputOptions
+from talkhead_cli.result import OutputOptions, RenderResult
 from talkhead_cli.settings import resolve_settings
 from talkhead_models.motion import FaceMotion
 from tests.cli.conftest import Case, Talkhead, contents, refused
@@ -81,40 +82,67 @@ class Stopped(Exception):
     """Stands for whatever ends a render in the middle."""
 
 
-def test_long_videos_are_saved_whole_and_shown_alike(
-    hopper_png: Path, tmp_path: Path, speech_wav: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """In segments, interrupted and gone on with, the motion is whole and the bytes are the same."""
+class Long(NamedTuple):
+    """A video of several segments, in a folder of its own."""
+
+    folder: Path
+    speech: Path
+    settings: dict[str, Any]
+    portrait: Path
+
+    def render(self, name: str, driven: bool = False, **options: Any) -> RenderResult:
+        """Render to `name`.mp4."""
+        files = {key: options.pop(key) for key in ("motion_in",) if key in options}
+        on_event = options.pop("on_event", lambda event: None)
+        chosen = resolve_settings(None, self.settings, driven=driven)
+        target = self.folder / f"{name}.mp4"
+        given = self.portrait, self.speech, target, on_event, OutputOptions(**options)
+        return render_file(chosen, *given, **files)
+
+
+@pytest.fixture
+def long(
+    astronaut_png: Path, tmp_path: Path, speech_wav: Path, monkeypatch: pytest.MonkeyPatch
+) -> Long:
     monkeypatch.setattr(segments, "SEGMENT_SECONDS", 1)
     monkeypatch.setattr("talkhead_cli.timing.PROGRESS_SECONDS", 0.0)
     speech = tmp_path / "speech.wav"
     run_ffmpeg("-i", speech_wav, "-t", 3, speech)
-    given = {"device": "cpu", "size": 160, "fps": "15"}
-    chosen = resolve_settings(None, given)
-    whole, cut = tmp_path / "whole.npz", tmp_path / "cut.npz"
-    output = tmp_path / "whole.mp4"
-    render_file(chosen, hopper_png, speech, output, options=OutputOptions(motion_out=whole))
+    return Long(tmp_path, speech, {"device": "cpu", "size": 128, "fps": "15"}, astronaut_png)
 
-    def stop(event: dict[str, object]) -> None:
-        if event["event"] == "progress" and int(str(event["frames"])) >= 32:
-            raise Stopped
 
-    options = OutputOptions(motion_out=cut, resume=True)
+def stop(event: dict[str, object]) -> None:
+    if event["event"] == "progress" and int(str(event["frames"])) >= 32:
+        raise Stopped
+
+
+def test_long_videos_are_saved_whole(long: Long) -> None:
+    """In segments, interrupted and gone on with, the motion is whole, and shown again the bytes are the same."""
+    cut, whole = long.folder / "cut.npz", long.folder / "whole.npz"
     with pytest.raises(Stopped):
-        render_file(chosen, hopper_png, speech, tmp_path / "cut.mp4", stop, options)
+        long.render("cut", on_event=stop, motion_out=cut, resume=True)
     assert not cut.exists()
-    resumed = render_file(chosen, hopper_png, speech, tmp_path / "cut.mp4", options=options)
-    assert resumed.resumed_frames > 0
+    assert long.render("cut", motion_out=cut, resume=True).resumed_frames > 0
+    long.render("again", driven=True, motion_in=cut, motion_out=whole)
     assert cut.read_bytes() == whole.read_bytes()
+    assert (long.folder / "again.mp4").read_bytes() == (long.folder / "cut.mp4").read_bytes()
 
-    driven = resolve_settings(None, given, driven=True)
-    options = OutputOptions(resume=True)
-    again = tmp_path / "again.mp4"
+
+@pytest.mark.slow
+def test_saved_motion_goes_on_where_it_was_interrupted(long: Long) -> None:
+    motion = long.folder / "m.npz"
+    long.render("whole", motion_out=motion)
     with pytest.raises(Stopped):
-        render_file(driven, hopper_png, speech, again, stop, options, motion_in=whole)
-    shown = render_file(driven, hopper_png, speech, again, options=options, motion_in=whole)
-    assert shown.resumed_frames == resumed.resumed_frames
-    assert again.read_bytes() == output.read_bytes() == (tmp_path / "cut.mp4").read_bytes()
+        long.render("cut", driven=True, on_event=stop, resume=True, motion_in=motion)
+    shown = long.render("cut", driven=True, resume=True, motion_in=motion)
+    assert shown.resumed_frames > 0
+    assert (long.folder / "whole.mp4").read_bytes() == (long.folder / "cut.mp4").read_bytes()
+    # Motion that was edited since is another video.
+    with pytest.raises(Stopped):
+        long.render("more", driven=True, on_event=stop, resume=True, motion_in=motion)
+    save_motion(motion, load_motion(motion).motion)
+    shown = long.render("more", driven=True, resume=True, motion_in=motion)
+    assert shown.resumed_frames == 0
 
 
 def test_table_moves_the_lips_nearly_alike(

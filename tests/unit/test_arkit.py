@@ -71,13 +71,13 @@ def test_every_shape_is_carried_by_something_or_named_as_absent() -> None:
 
 
 @given(seed=st.integers(0, 2**32 - 1), size=st.sampled_from([0.1, 1.0, 8.0]))
-@settings(max_examples=8)
+@settings(max_examples=4)
 def test_shapes_are_from_0_to_1_and_angles_in_radians(seed: int, size: float) -> None:
     rng = np.random.default_rng(seed)
-    array = size * rng.normal(size=(3, MOTION_SIZE)).astype(np.float32)
+    array = size * rng.normal(size=(12, MOTION_SIZE)).astype(np.float32)
     motion = FaceMotion.from_array(array)
     curves = to_arkit(motion, BASIS)
-    assert curves.shape == (3, 61)
+    assert curves.shape == (12, 61)
     assert curves.dtype == np.float32
     shapes, eyes = curves[:, :52], curves[:, 55:]
     assert shapes.min() >= 0
@@ -172,13 +172,13 @@ def test_head_angles_have_the_signs_that_the_page_tells() -> None:
 
 
 @given(seed=st.integers(0, 2**32 - 1))
-@settings(max_examples=6)
+@settings(max_examples=3)
 def test_sums_of_shapes_come_back_as_the_same_face(seed: int) -> None:
     """What shapes can say survives the way there and back, whichever of them say it."""
     rng = np.random.default_rng(seed)
-    curves = np.zeros((4, 61), np.float32)
-    chosen = rng.choice(len(SHAPES), (4, 3))
-    np.put_along_axis(curves, chosen, rng.uniform(0, 0.6, (4, 3)).astype(np.float32), 1)
+    curves = np.zeros((16, 61), np.float32)
+    chosen = rng.choice(len(SHAPES), (16, 3))
+    np.put_along_axis(curves, chosen, rng.uniform(0, 0.6, (16, 3)).astype(np.float32), 1)
     first = from_arkit(curves, BASIS, RATE)
     again = from_arkit(to_arkit(first, BASIS), BASIS, RATE)
     meshes = [BASIS.mean + BASIS.deltas(motion.expression) for motion in (first, again)]
