@@ -58,6 +58,15 @@ def check_output(path: Path, overwrite: bool, inputs: tuple[Path, ...] = ()) -> 
         raise UsageError(
             f"{path}: the output is an MP4 file, so its name must end in .mp4 (or give - for standard output)"
         )
+    return check_target(path, overwrite, inputs)
+
+
+def check_target(path: Path, overwrite: bool, inputs: tuple[Path, ...] = ()) -> Path:
+    """As `check_output`, for a file of any name.
+
+    Raises:
+        InputError: the folder is missing or read-only, or the file is there already.
+    """
     folder = path.parent
     try:
         target = path.resolve()
