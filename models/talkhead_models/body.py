@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from talkhead_models import topology as topo
 from talkhead_models.basis import Pose, rotation_matrix
 from talkhead_models.breathing import breath_lift
+from talkhead_models.cutout import Cutout
 from talkhead_models.lashes import Lashes
 from talkhead_models.limits import MotionLimits
 from talkhead_models.motion import FaceMotion
@@ -165,6 +166,32 @@ class Body:
         )
         return fine, still
 
+    def cut_out(self, matte: Array, colour: tuple[int, int, int] | None = None) -> Cutout:
+        """The person without the background, for `compose_cutout`.
+
+        Args:
+            matte: (H, W) float32 in [0, 1], the person's share of each pixel.
+            colour: what the picture's own transparency, which the matte then is, was laid over; None for opaque
+                pictures, whose background is the plate.
+        """
+        if colour is not None:
+            behind = np.full_like(self.image, colour)
+        else:
+            behind = background_plate(self.image, self.full_mask, self.rig.unit)
+            x0, y0, x1, y1 = self.box
+            behind[y0:y1, x0:x1] = self.plate
+        own = colour is not None
+        return Cutout.create(self.image, matte, behind, self.full_mask, self.rig.unit, own)
+
+    def compose_cutout(self, cutout: Cutout, frame: Placed, out: Bytes, alpha: Bytes) -> None:
+        """As `compose`, of the person alone: colours (H, W, 3) and their alpha (H, W), in place."""
+        x0, y0, x1, y1 = self.box
+        position, still = self._map(frame)
+        weight = self._weight(position, still)
+        layer = cutout.moved(position, weight, (x0, y0))
+        out[y0:y1, x0:x1], alpha[y0:y1, x0:x1] = cutout.straight(layer)
+        self.lashes.draw(frame.mesh, out)
+
     def compose(self, frame: Placed, out: Bytes) -> None:
         """Draw the moving box of a frame over the portrait (H, W, 3), in place."""
         x0, y0, x1, y1 = self.box
@@ -173,17 +200,24 @@ class Body:
         warped = cv2.remap(
             self.image, position, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
         )
-        if self.has_background:
-            mask = cv2.remap(
-                self.full_mask, position, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-            )
-            # Where the mask's soft edge does not move, the portrait shows as it is, not the plate.
-            edge = cv2.compare(mask, 0, cv2.CMP_GT)
-            weight = cv2.max(mask, cv2.bitwise_and(still, edge)).astype(np.float32)
-            weight *= np.float32(1 / 255)
+        weight = self._weight(position, still)
+        if weight is not None:
             warped = cv2.blendLinear(warped, self.plate, weight, 1 - weight)
         out[y0:y1, x0:x1] = warped
         self.lashes.draw(frame.mesh, out)
+
+    def _weight(self, position: Array, still: Bytes) -> Array | None:
+        """Share of the warped picture (h, w) float32 against the background; None where there is no background."""
+        if not self.has_background:
+            return None
+        mask = cv2.remap(
+            self.full_mask, position, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        )
+        # Where the mask's soft edge does not move, the portrait shows as it is, not the plate.
+        edge = cv2.compare(mask, 0, cv2.CMP_GT)
+        weight = cv2.max(mask, cv2.bitwise_and(still, edge)).astype(np.float32)
+        weight *= np.float32(1 / 255)
+        return np.asarray(weight, np.float32)
 
 
 def ring_points(oval: Array, rings: Array) -> Array:
