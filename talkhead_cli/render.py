@@ -14,6 +14,7 @@ from talkhead_cli import __version__
 from talkhead_cli.console import Event, OnEvent
 from talkhead_cli.devices import model_errors
 from talkhead_cli.errors import AudioError, InputError, UsageError
+from talkhead_cli.formats import PICTURES, check_format, codec_of
 from talkhead_cli.paths import check_free, check_input, check_output, private_folder
 from talkhead_cli.result import (
     Inputs,
@@ -68,7 +69,7 @@ def render_file(  # noqa: PLR0913 - drive goes by name, and each is a thing of i
         settings: resolved settings.
         portrait: a picture.
         audio: any file ffmpeg decodes, or "-" for standard input; None takes the sound of `drive`.
-        output: an MP4 file, or "-" for fragmented MP4 on standard output.
+        output: a video file, a folder for pictures, or "-" for fragmented MP4 on standard output.
         on_event: called with every event, see docs/events.md.
         options: what happens around the render.
         pipeline: a loaded pipeline made with the same settings, to be used again; it stays open.
@@ -154,6 +155,7 @@ class RenderRun:
 
     def _check_paths(self, inputs: Inputs, output: Path | str) -> Path | None:
         """The output's final path, None for standard output; all that can be told by looking at paths."""
+        check_format(output, self.settings)
         check_input(inputs.portrait)
         given = [inputs.portrait]
         if inputs.audio is None and inputs.drive is None:
@@ -172,7 +174,8 @@ class RenderRun:
                     "-o -: a terminal cannot show video; redirect standard output to a file or a program"
                 )
             return None
-        target = check_output(Path(output), self.options.overwrite, tuple(given))
+        pictures = codec_of(Path(output), self.settings) == PICTURES
+        target = check_output(Path(output), self.options.overwrite, tuple(given), pictures)
         if self.options.sidecar:
             check_free(sidecar_path(target), self.options.overwrite)
         return target
