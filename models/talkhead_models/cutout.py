@@ -36,6 +36,10 @@ CONTRAST = 80.0
 FLOOR, FULL = 0.06, 0.9
 """Shares by colour that count as none and as all: neither side has one colour."""
 
+FAINT = (0.02, 0.12)
+"""Alphas up to which a pixel's colour is that of the person nearby, and from which it is its own: what is left of a
+pixel without its background is mostly noise."""
+
 BLEED = 0.08
 """Outer-eye distances that colours reach into the transparent surroundings, for codecs that blur colour."""
 
@@ -69,10 +73,13 @@ class Cutout:
             own: the matte is the picture's own transparency: it is taken as it is, and all that it shows is kept.
         """
         colours, wall = image.astype(np.float32), behind.astype(np.float32)
+        person = None
         if not own:
-            matte = by_contrast(solid(matte, unit), colours, wall, unit)
+            matte, person = by_contrast(solid(matte, unit), colours, wall, unit)
         share = matte[..., None]
         front = np.clip(colours - (1 - share) * wall, 0, 255 * share)
+        if person is not None:
+            front += (person * share - front) * (1 - ramp(share, *FAINT))
         layer = np.concatenate([front, 255 * share], -1).astype(np.float32)
         fixed = np.where(moving[..., None] == 0, layer, np.float32(0)) if own else None
         return cls(layer, fixed, max(1, round(BLEED * unit)))
@@ -131,10 +138,11 @@ def ramp(values: Array, low: float, high: float) -> Array:
     return np.asarray(np.clip((values - low) / (high - low), 0, 1), np.float32)
 
 
-def by_contrast(matte: Array, colours: Array, behind: Array, unit: float) -> Array:
-    """The matte with its edge where the colours change: by how far each pixel is from the background's to the person's.
+def by_contrast(matte: Array, colours: Array, behind: Array, unit: float) -> tuple[Array, Array]:
+    """The matte with its edge where the colours change, and the person's colours (H, W, 3) near the outline.
 
-    Where the two are alike the mask stands: colours tell nothing there.
+    What counts is how far each pixel is from the background's colour to the person's. Where the two are alike the mask
+    stands: colours tell nothing there.
 
     Args:
         matte: (H, W) float32 in [0, 1].
@@ -154,7 +162,8 @@ def by_contrast(matte: Array, colours: Array, behind: Array, unit: float) -> Arr
     share = ((colours - outside) * way).sum(-1) / np.maximum(square, 1)
     trust = square**2 / (square**2 + np.float32(CONTRAST**4))
     trust *= (1 - ramp(depth, CORE - 0.02, SOLID)) * (1 - ramp(distance, REACH - FADE, REACH))
-    return np.asarray(matte + trust * (ramp(share, FLOOR, FULL) - matte), np.float32)
+    refined = matte + trust * (ramp(share, FLOOR, FULL) - matte)
+    return np.asarray(refined, np.float32), np.asarray(person, np.float32)
 
 
 def mean_nearby(colours: Array, weight: Array, sigma: float) -> tuple[Array, Array]:
