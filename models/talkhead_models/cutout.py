@@ -40,6 +40,9 @@ FAINT = (0.02, 0.12)
 """Alphas up to which a pixel's colour is that of the person nearby, and from which it is its own: what is left of a
 pixel without its background is mostly noise."""
 
+MOVING = (100, 240)
+"""Values of the mask of what moves at which there is nothing of the person, and from which there may be all."""
+
 BLEED = 0.08
 """Outer-eye distances that colours reach into the transparent surroundings, for codecs that blur colour."""
 
@@ -76,6 +79,8 @@ class Cutout:
         person = None
         if not own:
             matte, person = by_contrast(solid(matte, unit), colours, wall, unit)
+            # What moves in the opaque picture moves here, and nothing else.
+            matte = np.minimum(matte, ramp(moving.astype(np.float32), *MOVING))
         share = matte[..., None]
         front = np.clip(colours - (1 - share) * wall, 0, 255 * share)
         if person is not None:
@@ -106,15 +111,17 @@ class Cutout:
 
     def straight(self, layer: Array) -> tuple[Bytes, Bytes]:
         """Colours (h, w, 3) uint8, not multiplied by alpha, and alpha (h, w) uint8 of a layer."""
-        alpha = np.clip(np.rint(layer[..., 3]), 0, 255)
+        alpha = np.clip(np.rint(layer[..., 3:]), 0, 255)
         side = 2 * self.bleed + 1
         near = cv2.blur(layer, (side, side), borderType=cv2.BORDER_REPLICATE)
         # A transparent pixel has no colour of its own: it takes that of what is near.
-        seen = alpha[..., None] > 0
+        seen = alpha > 0
         front = np.where(seen, layer[..., :3], near[..., :3])
-        share = np.where(seen, alpha[..., None], near[..., 3:])
+        # Cubic interpolation overshoots: what is more than opaque is opaque, and of the same colour.
+        own = np.where(alpha < 255, alpha, np.maximum(layer[..., 3:], 255))
+        share = np.where(seen, own, near[..., 3:])
         colours = np.where(share > 1e-3, front * 255 / np.maximum(share, 1e-3), 0)
-        return np.clip(np.rint(colours), 0, 255).astype(np.uint8), alpha.astype(np.uint8)
+        return np.clip(np.rint(colours), 0, 255).astype(np.uint8), alpha[..., 0].astype(np.uint8)
 
 
 def depths(matte: Array, unit: float) -> tuple[Array, Array]:
