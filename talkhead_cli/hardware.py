@@ -47,7 +47,21 @@ def choose_encoder(codec: str, wish: str, width: int, height: int) -> str:
             f"no hardware encoder for {codec} works on this machine at {width}x{height}; "
             "give --encoder auto or software"
         )
+    if found is None:
+        tell_fallback(codec, width, height)
     return found or software
+
+
+@lru_cache(maxsize=64)
+def tell_fallback(codec: str, width: int, height: int) -> None:
+    """Say, once, that software encodes although hardware was wished for."""
+    log.warning(
+        "no hardware encoder for %s works here at %dx%d: %s encodes",
+        codec,
+        width,
+        height,
+        ENCODERS[codec],
+    )
 
 
 @lru_cache(maxsize=64)
@@ -58,13 +72,6 @@ def find_hardware(ffmpeg: str, codec: str, width: int, height: int) -> str | Non
         if encoder in listed and works(ffmpeg, codec, encoder, width, height):
             log.info("%s encodes", encoder)
             return encoder
-    log.warning(
-        "no hardware encoder for %s works here at %dx%d: %s encodes",
-        codec,
-        width,
-        height,
-        ENCODERS[codec],
-    )
     return None
 
 

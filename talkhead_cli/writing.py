@@ -54,10 +54,12 @@ def stream_writer(
     settings: RenderSettings,
     options: OutputOptions,
     live: bool = False,
-) -> VideoWriter:
+) -> VideoWriter | PictureWriter:
     """A writer that encodes in one go, to a file or to standard output."""
     from talkhead_cli.media import STDOUT
 
+    if scene.target is not None and codec_of(scene.target, settings) == PICTURES:
+        return picture_writer(scene, scene.target, options)
     return encoder(scene, settings, live)(
         scene.target or STDOUT,
         audio=sound,
@@ -78,8 +80,6 @@ def file_writer(
     """A writer for a video whose length is known: in segments where it is a long file."""
     from talkhead_cli.segments import SegmentedWriter, frames_in_segment
 
-    if scene.target is not None and codec_of(scene.target, settings) == PICTURES:
-        return picture_writer(scene, scene.target, options)
     # Segments of different encoders do not join: hardware may be gone when a render goes on.
     whole = settings.alpha or settings.encoder != "software"
     if scene.target is None or whole or num_frames <= frames_in_segment(settings.fps):
