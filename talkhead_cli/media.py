@@ -1,4 +1,4 @@
-"""Writing the video: frames and the original audio through one ffmpeg process into an MP4 file.
+"""Writing the video: frames and the original audio through one ffmpeg process into one file.
 
 ffmpeg-python builds the argument list; the process is a subprocess of ours. Its standard error goes to a temporary
 file, since a pipe that nobody reads fills up and hangs the render.
@@ -20,6 +20,14 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from talkhead_cli.encoding import (
+    LOW_DELAY,
+    TAGGED,
+    TAGS,
+    container_options,
+    device_arguments,
+    picture_options,
+)
 from talkhead_cli.errors import MediaError
 from talkhead_cli.ffmpeg_binary import (
     PROTOCOLS,
@@ -31,6 +39,7 @@ from talkhead_cli.ffmpeg_binary import (
     probe_media,
     run_captured,
 )
+from talkhead_cli.formats import ENCODERS, MUXERS, STDOUT, TRANSPARENT
 from talkhead_cli.mux import mend_audio, with_global_options
 from talkhead_cli.paths import PendingFile
 from talkhead_cli.sound import PipedSound, audio_arguments
@@ -51,45 +60,23 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
-STDOUT = "-"
-
-ENCODERS = {"h264": "libx264", "hevc": "libx265", "av1": "libsvtav1"}
-SPEEDS = {"h264": "veryfast", "hevc": "veryfast", "av1": "10"}
-"""Encoder presets: the slowest that still keeps ahead of the renderer on two CPU cores."""
-
-TAGS = {"hevc": "hvc1"}
-"""Tags of video streams that Apple's players insist on."""
-
-THREADS: dict[str, dict[str, Any]] = {
-    "h264": {"threads": 4},
-    "hevc": {"x265-params": "frame-threads=2:log-level=error"},
-    "av1": {},
-}
-"""Encoder options that make the bits the same whatever the machine; SVT-AV1's do not depend on its threads."""
-
-LOW_DELAY: dict[str, dict[str, Any]] = {
-    "h264": {"tune": "zerolatency"},
-    "hevc": {"tune": "zerolatency"},
-    "av1": {"svtav1-params": "pred-struct=1:lookahead=0"},
-}
-"""Encoder options that hold no picture back, at the price of a larger file."""
-
 Frames = NDArray[np.uint8]
 
 
 class VideoWriter:
-    """Encodes RGB frames with the original audio into an MP4 file that appears by renaming when all went well.
+    """Encodes frames with the original audio into a file that appears by renaming when all went well.
 
     A context manager. Leaving it normally finishes the file and puts it in place; leaving it by an exception ends
     ffmpeg and removes every trace.
 
     Args:
-        path: the output, or "-" for fragmented MP4 on standard output.
+        path: the output, whose suffix decides the container, or "-" for fragmented MP4 on standard output.
         width: of the frames, even.
         height: of the frames, even.
         fps: frames a second.
         crf: quality, smaller = better.
-        codec: "h264", "hevc" or "av1".
+        codec: key of `ENCODERS`; those that hold transparency take RGBA frames, the others RGB.
+        encoder: ffmpeg's name of the encoder; None takes the codec's in `ENCODERS`.
         audio: file, or pipe, whose first audio stream goes with the frames; None = silent video.
         overwrite: whether an existing file may be replaced.
         live: on standard output every frame leaves at once, a fragment of its own.
@@ -111,6 +98,7 @@ class VideoWriter:
         *,
         crf: int = 18,
         codec: str = "h264",
+        encoder: str | None = None,
         audio: Path | PipedSound | None = None,
         overwrite: bool = False,
         live: bool = False,
@@ -124,6 +112,9 @@ class VideoWriter:
         self.fps = fps
         self.crf = crf
         self.codec = codec
+        self.encoder = encoder or ENCODERS[codec]
+        self.muxer = "mp4" if path == STDOUT else MUXERS[Path(path).suffix.lower()]
+        self.channels = 4 if codec in TRANSPARENT else 3
         self.audio = audio
         self.overwrite = overwrite
         self.live = live
@@ -169,16 +160,18 @@ class VideoWriter:
         """Encode frames.
 
         Args:
-            frames: (n, H, W, 3) uint8 RGB.
+            frames: (n, H, W, 3) uint8 RGB, or (n, H, W, 4) RGBA, alpha not multiplied in.
 
         Raises:
             ValueError: wrong shape or type.
             MediaError: ffmpeg died; the message has its last lines.
         """
         width, height = self.size
-        if frames.ndim != 4 or frames.shape[1:] != (height, width, 3) or frames.dtype != np.uint8:
+        shape = (height, width, self.channels)
+        if frames.ndim != 4 or frames.shape[1:] != shape or frames.dtype != np.uint8:
+            wanted = ", ".join(map(str, shape))
             raise ValueError(
-                f"frames must be (n, {height}, {width}, 3) uint8, got {frames.shape} {frames.dtype}"
+                f"frames must be (n, {wanted}) uint8, got {frames.shape} {frames.dtype}"
             )
         assert self._process is not None
         assert self._process.stdin is not None
@@ -256,7 +249,7 @@ class VideoWriter:
         raw = builder.input(
             "pipe:0",
             format="rawvideo",
-            pix_fmt="rgb24",
+            pix_fmt="rgba" if self.channels == 4 else "rgb24",
             s=f"{width}x{height}",
             framerate=str(self.fps),
             **hasty,
@@ -266,50 +259,34 @@ class VideoWriter:
         if isinstance(self.audio, PipedSound):
             pipe = f"pipe:{self.audio.descriptor}"
             streams.append(builder.input(pipe, **self.audio.options)["a:0"])
-            options.update(audio_arguments(self.audio.codec, self.audio.sample_rate))
+            options.update(audio_arguments(self.audio.codec, self.audio.sample_rate, self.muxer))
         elif self.audio is not None:
             sound = builder.input(
                 file_url(self.audio), protocol_whitelist=PROTOCOLS, thread_queue_size=64
             )
             streams.append(sound["a:0"])
             info = probe_media(self.audio, ffmpeg)
-            options.update(audio_arguments(info.audio_codec, info.audio_rate))
+            options.update(audio_arguments(info.audio_codec, info.audio_rate, self.muxer))
         if self._temporary is not None:
             target = file_url(self._temporary)
-            options["movflags"] = "+faststart"
+            options.update(container_options(self.muxer))
         else:
             target = "pipe:1"
-            options["movflags"] = "delay_moov+default_base_moof"
+            options |= {"movflags": "delay_moov+default_base_moof", "f": self.muxer}
             if self.live:
                 # By duration: with frag_every_frame ffmpeg now and then gives two frames the same time, where the
                 # sound's packet has sent off a fragment and two more pictures are waiting.
                 options.update(LOW_DELAY[self.codec], frag_duration=1, flush_packets=1)
             else:
                 options["movflags"] += "+frag_keyframe"
-        return with_global_options(builder.output(*streams, target, **options).compile(ffmpeg))
+        command = builder.output(*streams, target, **options).compile(ffmpeg)
+        return with_global_options(command, device_arguments(self.encoder))
 
     def _picture_options(self) -> dict[str, Any]:
         """How pictures are encoded."""
-        options: dict[str, Any] = {
-            "vcodec": ENCODERS[self.codec],
-            "preset": SPEEDS[self.codec],
-            "crf": self.crf,
-            **THREADS[self.codec],
-            "g": max(1, round(2 * self.fps)),
-            "pix_fmt": "yuv420p",
-            # sRGB, full range in; out: limited range, BT.601 matrix (a JPEG's own), tagged so. Players
-            # follow the tag; readers that ignore it (OpenCV's, for one) take BT.601 at every size.
-            "vf": "scale=in_range=full:out_range=limited:out_color_matrix=bt601,"
-            "setparams=color_primaries=bt709:color_trc=bt709:colorspace=smpte170m:range=limited",
-            "colorspace": "smpte170m",
-            "color_primaries": "bt709",
-            "color_trc": "bt709",
-            "color_range": "tv",
-            "map_metadata": -1,
-            "map_chapters": -1,
-            "f": "mp4",
-        }
-        if self.codec in TAGS:
+        options = picture_options(self.codec, self.encoder, self.crf, self.fps)
+        options |= {"map_metadata": -1, "map_chapters": -1}
+        if self.codec in TAGS and self.muxer in TAGGED:
             options["vtag"] = TAGS[self.codec]
         return options
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from talkhead_cli.errors import InputError, UsageError
 from talkhead_cli.motion_csv import FASTEST, csv_text, read_csv
-from talkhead_cli.paths import check_target, publish, temporary_beside
+from talkhead_cli.paths import check_output, publish, temporary_beside
 from talkhead_cli.playback import MotionSource, SavedMotion
 from talkhead_models.basis import FaceBasis
 from talkhead_models.live import SpeechStream
@@ -135,7 +135,7 @@ def check_motion_output(
         InputError: it cannot be written there.
     """
     check_suffix(path, "--motion-out")
-    target = check_target(path, overwrite, inputs)
+    target = check_output(path, overwrite, inputs)
     if target in outputs:
         raise UsageError(f"--motion-out {path}: this is another output's name; choose another")
     return target

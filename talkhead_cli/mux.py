@@ -9,10 +9,12 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from talkhead_cli.encoding import TAGGED, container_options
 from talkhead_cli.errors import MediaError
 from talkhead_cli.ffmpeg_binary import PROTOCOLS, file_url, probe_media
+from talkhead_cli.formats import MUXERS
 from talkhead_cli.paths import temporary_beside
-from talkhead_cli.sound import aac_arguments, audio_arguments
+from talkhead_cli.sound import audio_arguments, encoded_arguments
 
 log = logging.getLogger(__name__)
 
@@ -20,20 +22,21 @@ MAX_OVERHANG_SECONDS = 0.1
 """Audio that is this much longer than the video was stored with the wrong time stamps."""
 
 
-def with_global_options(command: list[str]) -> list[str]:
+def with_global_options(command: list[str], further: Sequence[str] = ()) -> list[str]:
     """The command with the options that every run of ours has."""
-    return [command[0], "-hide_banner", "-nostdin", "-loglevel", "error", "-y", *command[1:]]
+    usual = ["-hide_banner", "-nostdin", "-loglevel", "error", "-y"]
+    return [command[0], *usual, *further, *command[1:]]
 
 
 def join_segments(
     segments: Sequence[Path], audio: Path | None, target: Path, ffmpeg: str, tag: str | None = None
 ) -> None:
-    """One MP4 file of consecutive videos of one encoder's settings, and their sound; no picture is encoded again.
+    """One file of consecutive videos of one encoder's settings, and their sound; no picture is encoded again.
 
     Args:
         segments: files with plain names in one folder, where a list of them is written for ffmpeg meanwhile.
         audio: file whose first audio stream goes with the pictures; None = silent video.
-        target: what to write.
+        target: what to write; its suffix decides the container.
         ffmpeg: to run.
         tag: of the video stream, where players insist on one.
 
@@ -42,23 +45,23 @@ def join_segments(
     """
     import ffmpeg as builder
 
+    muxer = MUXERS[target.suffix.lower()]
     names = segments[0].parent / "segments.txt"
     names.write_text("".join(f"file '{path.name}'\n" for path in segments), encoding="utf-8")
     pictures = builder.input(file_url(names), format="concat", safe=0, protocol_whitelist=PROTOCOLS)
     streams = [pictures["v:0"]]
     options: dict[str, Any] = {
         "vcodec": "copy",
-        "movflags": "+faststart",
         "map_metadata": -1,
         "map_chapters": -1,
-        "f": "mp4",
+        **container_options(muxer),
     }
-    if tag is not None:
+    if tag is not None and muxer in TAGGED:
         options["vtag"] = tag
     if audio is not None:
         streams.append(builder.input(file_url(audio), protocol_whitelist=PROTOCOLS)["a:0"])
         info = probe_media(audio, ffmpeg)
-        options.update(audio_arguments(info.audio_codec, info.audio_rate))
+        options.update(audio_arguments(info.audio_codec, info.audio_rate, muxer))
     command = builder.output(*streams, file_url(target), **options).compile(ffmpeg)
     try:
         run_quietly(with_global_options(command), f"{target}: the video could not be joined")
@@ -87,8 +90,9 @@ def mend_audio(path: Path, audio: Path, seconds: Fraction, ffmpeg: str, name: st
     log.info("%s: time stamps with gaps, so that the audio is encoded anew", audio)
     pictures = builder.input(file_url(path))["v:0"]
     sound = builder.input(file_url(audio), protocol_whitelist=PROTOCOLS)["a:0"]
-    options: dict[str, Any] = {"vcodec": "copy", "movflags": "+faststart", "f": "mp4"}
-    options.update(aac_arguments(probe_media(audio, ffmpeg).audio_rate))
+    muxer = MUXERS[path.suffix.lower()]
+    options: dict[str, Any] = {"vcodec": "copy", **container_options(muxer)}
+    options.update(encoded_arguments(probe_media(audio, ffmpeg).audio_rate, muxer))
     mended = temporary_beside(path)
     try:
         output = builder.output(pictures, sound, file_url(mended), map_metadata=-1, **options)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from talkhead_cli.errors import InputError, PresetError, UsageError
+from talkhead_cli.errors import InputError, PresetError
 
-VIDEO_SUFFIXES = (".mp4", ".m4v")
+PICTURE_NAME = r"\d{6,}\.png"
+"""What the pictures of a folder are called."""
 
 PACKAGE = Path(__file__).parent
 
@@ -42,27 +44,16 @@ def check_input(path: Path, kind: type[InputError] = InputError) -> None:
         raise kind(f"{path}: cannot be read ({reason})") from error
 
 
-def check_output(path: Path, overwrite: bool, inputs: tuple[Path, ...] = ()) -> Path:
+def check_output(
+    path: Path, overwrite: bool, inputs: tuple[Path, ...] = (), pictures: bool = False
+) -> Path:
     """The absolute path an output will have, after all that can be known beforehand is checked.
 
     Args:
         path: as the user gave it.
         overwrite: whether an existing file may be replaced.
         inputs: files that must never be replaced.
-
-    Raises:
-        UsageError: the name does not end as an MP4 file's does.
-        InputError: the folder is missing or read-only, or the file is there already.
-    """
-    if path.suffix.lower() not in VIDEO_SUFFIXES:
-        raise UsageError(
-            f"{path}: the output is an MP4 file, so its name must end in .mp4 (or give - for standard output)"
-        )
-    return check_target(path, overwrite, inputs)
-
-
-def check_target(path: Path, overwrite: bool, inputs: tuple[Path, ...] = ()) -> Path:
-    """As `check_output`, for a file of any name.
+        pictures: the output is a folder of numbered pictures, not a file.
 
     Raises:
         InputError: the folder is missing or read-only, or the file is there already.
@@ -80,12 +71,30 @@ def check_target(path: Path, overwrite: bool, inputs: tuple[Path, ...] = ()) -> 
     if present:
         if any(given.exists() and given.samefile(target) for given in inputs):
             raise InputError(f"{path}: this is one of the inputs; choose another output")
-        if not target.is_file():
+        if pictures:
+            check_pictures(target, overwrite)
+        elif not target.is_file():
             raise InputError(f"{path}: exists and is not a regular file; choose another output")
-        check_free(target, overwrite)
+        else:
+            check_free(target, overwrite)
     # Trying is the only sure way: rights do not tell of read-only mounts, nor of what a server thinks of them.
     temporary_beside(target).unlink()
     return target
+
+
+def check_pictures(folder: Path, overwrite: bool) -> None:
+    """Refuse to replace a folder by a folder of pictures, unless it is empty, or is one and may be replaced.
+
+    Raises:
+        InputError: it must stay.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder}: is a file where a folder is wanted; choose another output")
+    held = list(folder.iterdir())
+    if any(not path.is_file() or not re.fullmatch(PICTURE_NAME, path.name) for path in held):
+        raise InputError(f"{folder}: holds other things than numbered pictures; choose another")
+    if held:
+        check_free(folder, overwrite)
 
 
 def check_free(path: Path, overwrite: bool) -> None:

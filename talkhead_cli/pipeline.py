@@ -215,7 +215,8 @@ class TalkingHeadPipeline:
                 left out; that before the checkpoint, too.
 
         Returns:
-            (n, H, W, 3) uint8 RGB, `num_frames` in all; those after the checkpoint, if there is one.
+            (n, H, W, 3) uint8 RGB, with `alpha` in the settings (n, H, W, 4) RGBA, `num_frames` in all; those after the
+            checkpoint, if there is one.
         """
         import torch
 
@@ -229,6 +230,8 @@ class TalkingHeadPipeline:
             self.networks.detail,
             device=self.settings.device,
         )
+        if self.settings.alpha:
+            renderer.cutout = renderer.body.cut_out(*portrait.matte())
         # As many as torch was given, so that workers side by side do not fight for the cores.
         renderer.threads = min(MAX_THREADS, torch.get_num_threads())
         generated = isinstance(source, SpeechFeatures | SpeechStream)

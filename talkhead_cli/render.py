@@ -13,6 +13,7 @@ from talkhead_cli import __version__
 from talkhead_cli.console import Event, OnEvent
 from talkhead_cli.devices import model_errors, resolve_device
 from talkhead_cli.errors import AudioError, UsageError
+from talkhead_cli.formats import PICTURES, check_format, codec_of
 from talkhead_cli.lazy import import_ahead
 from talkhead_cli.paths import check_free, check_input, check_output
 from talkhead_cli.result import (
@@ -72,7 +73,7 @@ def render_file(  # noqa: PLR0913 - drive goes by name, and each is a thing of i
         settings: resolved settings.
         portrait: a picture.
         audio: any file ffmpeg decodes, or "-" for standard input; None takes the sound of `drive`, if any.
-        output: an MP4 file, or "-" for fragmented MP4 on standard output.
+        output: a video file, a folder for pictures, or "-" for fragmented MP4 on standard output.
         on_event: called with every event, see docs/events.md.
         options: what happens around the render.
         pipeline: a loaded pipeline made with the same settings, to be used again; it stays open.
@@ -161,6 +162,7 @@ class RenderRun:
 
     def _check_paths(self, inputs: Inputs, output: Path | str) -> Path | None:
         """The output's final path, None for standard output; all that can be told by looking at paths."""
+        check_format(output, self.settings)
         check_input(inputs.portrait)
         given = [inputs.portrait]
         inputs.check()
@@ -177,7 +179,8 @@ class RenderRun:
                 )
             self.options = self.options.resolved(given, ())
             return None
-        target = check_output(Path(output), self.options.overwrite, tuple(given))
+        pictures = codec_of(Path(output), self.settings) == PICTURES
+        target = check_output(Path(output), self.options.overwrite, tuple(given), pictures)
         if self.options.sidecar:
             check_free(sidecar_path(target), self.options.overwrite)
         self.options = self.options.resolved(given, (target,))

@@ -21,10 +21,12 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from talkhead_cli.encoding import TAGS
 from talkhead_cli.errors import InputError, MediaError
 from talkhead_cli.ffmpeg_binary import ffmpeg_path
+from talkhead_cli.formats import ENCODERS, FITS
 from talkhead_cli.hashing import sha256_of
-from talkhead_cli.media import ENCODERS, TAGS, VideoWriter
+from talkhead_cli.media import VideoWriter
 from talkhead_cli.mux import join_segments, mend_audio
 from talkhead_cli.paths import PendingFile, temporary_beside
 from talkhead_cli.playback import Checkpoint
@@ -50,9 +52,9 @@ class Segment:
     checkpoint: Checkpoint
 
 
-def segment_path(folder: Path, index: int) -> Path:
+def segment_path(folder: Path, index: int, suffix: str = ".mp4") -> Path:
     """The video of a segment; its checkpoint has the suffix .npz."""
-    return folder / f"{index:05}.mp4"
+    return folder / f"{index:05}{suffix}"
 
 
 def frames_in_segment(fps: Fraction) -> int:
@@ -60,11 +62,11 @@ def frames_in_segment(fps: Fraction) -> int:
     return round(SEGMENT_SECONDS * fps)
 
 
-def read_segments(folder: Path) -> list[Segment]:
+def read_segments(folder: Path, suffix: str = ".mp4") -> list[Segment]:
     """The finished segments from the first on, up to the first that is missing or damaged."""
     found: list[Segment] = []
     while True:
-        path = segment_path(folder, len(found))
+        path = segment_path(folder, len(found), suffix)
         try:
             with np.load(path.with_suffix(".npz"), allow_pickle=False) as stored:
                 digest = stored["sha256"].tobytes().decode()
@@ -136,7 +138,7 @@ def keep_features(folder: Path | None, features: SpeechFeatures) -> None:
 
 
 class SegmentedWriter:
-    """Encodes RGB frames with the original audio into an MP4 file, in segments; otherwise as `VideoWriter`.
+    """Encodes frames with the original audio into a file, in segments; otherwise as `VideoWriter`.
 
     A context manager. Leaving it by an exception keeps the finished segments where a folder for them was given.
 
@@ -144,7 +146,7 @@ class SegmentedWriter:
         path: the output.
         encode: makes the writer of a silent video at a path, which it may replace.
         fps: frames a second.
-        codec: "h264", "hevc" or "av1".
+        codec: key of `ENCODERS`.
         audio: file whose first audio stream goes with the frames; None = silent video.
         overwrite: whether an existing file may be replaced.
         folder: where segments are kept; those found there are gone on from. None keeps none.
@@ -171,6 +173,7 @@ class SegmentedWriter:
         self.encode = encode
         self.fps = fps
         self.codec = codec
+        self.suffix = FITS[codec][0]
         self.audio = audio
         self.overwrite = overwrite
         self.work = folder
@@ -189,7 +192,7 @@ class SegmentedWriter:
             else:
                 self.folder = self.work / FOLDER
                 self.folder.mkdir(exist_ok=True)
-            self._segments = read_segments(self.folder)
+            self._segments = read_segments(self.folder, self.suffix)
         except OSError as error:
             self._pending.discard()
             raise InputError(
@@ -230,7 +233,7 @@ class SegmentedWriter:
     def write(self, frames: NDArray[np.uint8]) -> None:
         """Encode frames; see `VideoWriter.write`."""
         if self._open is None:
-            writer = self.encode(segment_path(self.folder, len(self._segments)))
+            writer = self.encode(segment_path(self.folder, len(self._segments), self.suffix))
             writer.__enter__()
             self._open = writer
         self._open.write(frames)

@@ -84,7 +84,9 @@ class RenderSettings(BaseModel):
         size: longest side of the output in pixels; None keeps the portrait's.
         crop: keep the whole picture, or a square around the head.
         crf: x264 quality, smaller = better.
-        video_codec: h264, hevc or av1.
+        video_codec: h264, hevc, av1 or prores.
+        encoder: software, whose bytes are always the same; auto, hardware where it works; hardware.
+        alpha: the person on transparency.
         seed: of the motion; the same seed gives the same motion.
         device: auto, cpu, cuda, cuda:N or mps.
         face: largest, N (from the left, 1 = leftmost) or X,Y.
@@ -109,7 +111,9 @@ class RenderSettings(BaseModel):
     size: int | None = Field(default=None, ge=128, le=8192)
     crop: Literal["full", "face"] = "full"
     crf: int = Field(default=18, ge=0, le=51)
-    video_codec: Literal["h264", "hevc", "av1"] = "h264"
+    video_codec: Literal["h264", "hevc", "av1", "prores"] = "h264"
+    encoder: Literal["software", "auto", "hardware"] = "software"
+    alpha: bool = False
     seed: int = Field(default=0, ge=0, lt=2**63)
     device: str = "auto"
     face: str = "largest"

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from talkhead_cli.formats import PICTURES, codec_of
 from talkhead_cli.result import OutputOptions, Scene
 from talkhead_cli.settings import RenderSettings
 from talkhead_cli.timing import Clock, Ticker
@@ -16,22 +17,34 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from talkhead_cli.media import VideoWriter
+    from talkhead_cli.pictures import PictureWriter
     from talkhead_cli.segments import SegmentedWriter
     from talkhead_cli.sound import PipedSound
 
 
-def encoder(scene: Scene, settings: RenderSettings) -> Callable[..., VideoWriter]:
-    """Makes video writers for a scene's pictures; a path, and what else is not in the settings, is to be added."""
+def encoder(
+    scene: Scene, settings: RenderSettings, live: bool = False
+) -> Callable[..., VideoWriter]:
+    """Makes video writers for a scene's pictures; a path, and what else is not in the settings, is to be added.
+
+    Raises:
+        MediaError: hardware is to encode, and cannot.
+    """
+    from talkhead_cli.hardware import choose_encoder
     from talkhead_cli.media import VideoWriter
 
     height, width = scene.portrait.image.shape[:2]
+    codec = codec_of(scene.target, settings)
+    # What hardware holds back differs from one to the next.
+    wish = "software" if live else settings.encoder
     return partial(
         VideoWriter,
         width=width,
         height=height,
         fps=settings.fps,
         crf=settings.crf,
-        codec=settings.video_codec,
+        codec=codec,
+        encoder=choose_encoder(codec, wish, width, height),
     )
 
 
@@ -41,11 +54,13 @@ def stream_writer(
     settings: RenderSettings,
     options: OutputOptions,
     live: bool = False,
-) -> VideoWriter:
+) -> VideoWriter | PictureWriter:
     """A writer that encodes in one go, to a file or to standard output."""
     from talkhead_cli.media import STDOUT
 
-    return encoder(scene, settings)(
+    if scene.target is not None and codec_of(scene.target, settings) == PICTURES:
+        return picture_writer(scene, scene.target, options)
+    return encoder(scene, settings, live)(
         scene.target or STDOUT,
         audio=sound,
         overwrite=options.overwrite,
@@ -61,11 +76,13 @@ def file_writer(
     num_frames: int,
     settings: RenderSettings,
     options: OutputOptions,
-) -> VideoWriter | SegmentedWriter:
+) -> VideoWriter | SegmentedWriter | PictureWriter:
     """A writer for a video whose length is known: in segments where it is a long file."""
     from talkhead_cli.segments import SegmentedWriter, frames_in_segment
 
-    if scene.target is None or num_frames <= frames_in_segment(settings.fps):
+    # Segments of different encoders do not join: hardware may be gone when a render goes on.
+    whole = settings.alpha or settings.encoder != "software"
+    if scene.target is None or whole or num_frames <= frames_in_segment(settings.fps):
         return stream_writer(scene, sound, settings, options)
     return SegmentedWriter(
         scene.target,
@@ -79,8 +96,18 @@ def file_writer(
     )
 
 
+def picture_writer(scene: Scene, target: Path, options: OutputOptions) -> PictureWriter:
+    """A writer of a folder of pictures."""
+    from talkhead_cli.pictures import PictureWriter
+
+    height, width = scene.portrait.image.shape[:2]
+    return PictureWriter(
+        target, width, height, overwrite=options.overwrite, on_complete=options.on_complete
+    )
+
+
 def write_frames(
-    writer: VideoWriter | SegmentedWriter,
+    writer: VideoWriter | SegmentedWriter | PictureWriter,
     batches: Iterable[NDArray[np.uint8]],
     ticker: Ticker,
     clock: Clock,
@@ -89,7 +116,8 @@ def write_frames(
 
     Args:
         writer: open.
-        batches: (n, H, W, 3) uint8 RGB; a `Playback` also tells where segments may end.
+        batches: (n, H, W, 3) uint8 RGB, or (n, H, W, 4) RGBA as the writer wants it; a `Playback` also tells where
+            segments may end.
         ticker: sends the progress.
         clock: counts the time as "encode".
     """

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from talkhead_models import topology as topo
 from talkhead_models.basis import Pose, rotation_matrix
 from talkhead_models.breathing import breath_lift
+from talkhead_models.cutout import Cutout
 from talkhead_models.doubled import Doubled
 from talkhead_models.lashes import Lashes
 from talkhead_models.limits import MotionLimits
@@ -87,6 +88,7 @@ class Body:
         height, width = self.image.shape[:2]
         self.oval = list(topo.FACE_OVAL)
         mask = soft_mask(person_mask, self.rig.mesh[self.oval, :2], self.rig.unit)
+        self.full_mask = mask
         self.rings = make_rings(self.rig, mask)
         self.box = box_of(self.rings.points[:, :2], 2, (width, height))
         x0, y0, x1, y1 = self.box
@@ -176,6 +178,38 @@ class Body:
         origin = np.array([x0, y0], np.float32)
         affines = triangle_affines(corners - origin, self.picture.places(source))
         return Face((fx0 - x0, fy0 - y0, fx1 - x0, fy1 - y0), ids, affines)
+
+    def cut_out(self, matte: Array, colour: tuple[int, int, int] | None = None) -> Cutout:
+        """The person without the background, for `compose_cutout`.
+
+        Args:
+            matte: (H, W) float32 in [0, 1], the person's share of each pixel.
+            colour: what the picture's own transparency, which the matte then is, was laid over; None for opaque
+                pictures, whose background is the plate.
+        """
+        if colour is not None:
+            behind = np.full_like(self.image, colour)
+        else:
+            behind = background_plate(self.image, self.full_mask, self.rig.unit)
+            x0, y0, x1, y1 = self.box
+            behind[y0:y1, x0:x1] = self.plate
+        own = colour is not None
+        return Cutout.create(
+            self.image, matte, behind, self.full_mask, self.rig.unit, own, self.box
+        )
+
+    def compose_cutout(self, cutout: Cutout, frame: Placed, out: Bytes, alpha: Bytes) -> None:
+        """As `compose`, of the person alone: colours (H, W, 3) and their alpha (H, W), in place."""
+        x0, y0, x1, y1 = self.box
+        places, still, _ = self._rings(frame)
+        size = (x1 - x0, y1 - y0)
+        fine = enlarge(places, size)
+        self._face(frame).draw(Area(0, size[1], 0, size[0]), fine)
+        maps = cv2.convertMaps(fine, None, cv2.CV_16SC2)
+        weight = self._weight(maps, enlarge(still, size)) if self.has_background else None
+        layer = cutout.moved(maps, weight, (x0, y0))
+        out[y0:y1, x0:x1], alpha[y0:y1, x0:x1] = cutout.straight(layer)
+        self.lashes.draw(frame.mesh, out)
 
     def compose(self, frame: Placed, out: Bytes) -> None:
         """Draw the moving box of a frame over the portrait (H, W, 3), in place."""

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from talkhead_models.basis import FaceBasis
 from talkhead_models.body import Body
+from talkhead_models.cutout import Cutout
 from talkhead_models.detail import Detail
 from talkhead_models.motion import FaceMotion
 from talkhead_models.painting import PatchPainter
@@ -35,11 +36,13 @@ class FaceRenderer:
         body: geometry and background.
         painters: of mouth and eyes.
         threads: frames composed at once.
+        cutout: of the person, where frames are to have alpha.
     """
 
     body: Body
     painters: Sequence[PatchPainter]
     threads: int = 2
+    cutout: Cutout | None = None
 
     @property
     def image(self) -> Bytes:
@@ -87,7 +90,7 @@ class FaceRenderer:
         return cls(body, painters)
 
     def render(self, motion: FaceMotion, breath: Array | None = None) -> Bytes:
-        """Frames (T, H, W, 3) uint8 RGB of a motion.
+        """Frames (T, H, W, 3) uint8 RGB of a motion; with a cutout (T, H, W, 4) RGBA, alpha not multiplied in.
 
         Args:
             motion: of the face and head.
@@ -100,13 +103,20 @@ class FaceRenderer:
         ]
         image = self.body.image
         frames = np.empty((len(placed), *image.shape), np.uint8)
+        cutout = self.cutout
+        ground, clear = (image, None) if cutout is None else cutout.straight(cutout.layer)
+        alpha = None if clear is None else np.empty((len(placed), *clear.shape), np.uint8)
 
         def compose(index: int) -> None:
-            frames[index] = image
-            self.body.compose(placed[index], frames[index])
+            frames[index] = ground
+            if cutout is None or alpha is None:
+                self.body.compose(placed[index], frames[index])
+            else:
+                alpha[index] = clear
+                self.body.compose_cutout(cutout, placed[index], frames[index], alpha[index])
             for painter, patches in zip(self.painters, painted, strict=True):
                 painter.paste(frames[index], placed[index], patches[index])
 
         with ThreadPoolExecutor(self.threads) as pool:
             list(pool.map(compose, range(len(placed))))
-        return frames
+        return frames if alpha is None else np.concatenate([frames, alpha[..., None]], -1)

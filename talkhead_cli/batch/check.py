@@ -193,7 +193,7 @@ class BatchCheck:
                 ffmpeg_path(ENCODERS[codec])
             except MediaError as error:
                 for draft in self.drafts:
-                    if draft.settings.video_codec == codec:
+                    if draft.settings.video_codec == codec and not draft.settings.alpha:
                         fault = Fault(draft.row, draft.line, "video_codec", str(error))
                         self._faults.append(fault)
 

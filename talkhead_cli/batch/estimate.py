@@ -34,6 +34,9 @@ CRF_HALVES = 6
 """Steps of crf that halve the size."""
 
 CODEC_BYTES = {"h264": 1.0, "hevc": 0.7, "av1": 0.6}
+PRORES_BYTES = 2.6, 4.5
+"""Of a frame for each pixel, opaque and with alpha; ProRes has one quality."""
+
 SOUND_BYTES = 24_000
 """Of a second of sound."""
 
@@ -57,6 +60,9 @@ def estimate_cost(num_frames: int, width: int, height: int, cores: float) -> flo
 
 def estimate_bytes(seconds: float, width: int, height: int, settings: RenderSettings) -> int:
     """Size of a video."""
+    if settings.video_codec == "prores" or settings.alpha:
+        rate = PRORES_BYTES[settings.alpha] * width * height * float(settings.fps)
+        return int(seconds * (rate + SOUND_BYTES))
     rate = SIDE_BYTES * math.sqrt(width * height) * CODEC_BYTES[settings.video_codec]
     rate *= 2 ** ((MEASURED_CRF - settings.crf) / CRF_HALVES) * float(settings.fps) / 25
     return int(seconds * (rate + SOUND_BYTES))

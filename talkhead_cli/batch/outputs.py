@@ -12,7 +12,8 @@ from pathlib import Path
 from talkhead_cli.batch.columns import OUTPUT, shorten, unfit_for_path
 from talkhead_cli.batch.job import RUN_FOLDER, BatchRequest, Fault
 from talkhead_cli.batch.rows import Draft
-from talkhead_cli.paths import VIDEO_SUFFIXES
+from talkhead_cli.formats import unfit, usual_suffix
+from talkhead_cli.settings import RenderSettings
 from talkhead_cli.sidecar import sidecar_path
 
 RESULTS = ("results.csv", "results.json")
@@ -87,7 +88,7 @@ class OutputChecker:
         for draft in drafts:
             if draft.output is not None:
                 name = os.path.normpath(Path(self._folder, draft.output))
-                problem = self._name_problem(draft.output, name)
+                problem = self._name_problem(draft.output, name, draft.settings)
                 if problem is None:
                     names[draft.row] = os.path.relpath(name, self._folder)
                 else:
@@ -96,14 +97,12 @@ class OutputChecker:
         names.update(make_names(nameless, {identity(name, True) for name in names.values()}))
         return names
 
-    def _name_problem(self, written: str, path: str) -> str | None:
+    def _name_problem(self, written: str, path: str, settings: RenderSettings) -> str | None:
         """What is wrong with a name, whatever lies there."""
         shown = shorten(written)
-        unfit = unfit_for_path(written)
-        if unfit is not None:
-            return unfit
-        if Path(path).suffix.lower() not in VIDEO_SUFFIXES:
-            return f"{shown}: the output is an MP4 file, so its name must end in .mp4"
+        problem = unfit_for_path(written) or unfit(written, settings, shown)
+        if problem is not None:
+            return problem
         inside = os.path.relpath(path, self._folder)
         parts = Path(inside).parts
         if not parts or parts[0] == "..":
@@ -204,8 +203,8 @@ def make_names(drafts: Sequence[Draft], taken: set[str]) -> dict[int, str]:
     for draft, stem in zip(drafts, stems, strict=True):
         if often[identity(f"{stem}.mp4", True)] > 1:
             stem = f"{stem}-{stem_of(draft, 'portrait')}"
-        for name in numbered(stem):
-            if identity(name, True) not in taken and name.lower() != "results.mp4":
+        for name in numbered(stem, usual_suffix(draft.settings)):
+            if identity(name, True) not in taken and Path(name).stem.lower() != "results":
                 taken.add(identity(name, True))
                 names[draft.row] = name
                 break
@@ -217,14 +216,14 @@ def stem_of(draft: Draft, column: str) -> str:
     return Path(draft.files[column]).stem if column in draft.files else ""
 
 
-def numbered(stem: str) -> Iterator[str]:
+def numbered(stem: str, suffix: str) -> Iterator[str]:
     """Names to try, one after the other."""
     stem = os.fsencode(stem)[: MAX_NAME_BYTES - 16].decode("utf-8", "ignore")
-    yield f"{stem}.mp4"
+    yield f"{stem}{suffix}"
     number = 1
     while True:
         number += 1
-        yield f"{stem}-{number}.mp4"
+        yield f"{stem}-{number}{suffix}"
 
 
 def find_clashes(

@@ -201,7 +201,7 @@ def unpack(job: Job, folder: Path) -> Job:
         portrait=paths["portrait"],
         audio=paths.get("audio"),
         drive=paths.get("drive"),
-        output=str(folder / "out.mp4"),
+        output=str(folder / f"out{Path(job.output).suffix}"),
         folder=str(work),
         files={},
     )

@@ -82,7 +82,21 @@ class RenderOptions:
         typer.Option(help="Quality 0-51; smaller is better.", rich_help_panel=PICTURE),
     ]
     video_codec: Annotated[
-        str | None, typer.Option(help="h264, hevc or av1.", rich_help_panel=PICTURE)
+        str | None, typer.Option(help="h264, hevc, av1 or prores.", rich_help_panel=PICTURE)
+    ]
+    encoder: Annotated[
+        str | None,
+        typer.Option(
+            help="software, hardware, or auto: hardware where it works.", rich_help_panel=PICTURE
+        ),
+    ]
+    alpha: Annotated[
+        bool | None,
+        typer.Option(
+            "--alpha/--no-alpha",
+            help="The person on transparency: a .mov or .webm file, or a folder for PNG pictures.",
+            rich_help_panel=PICTURE,
+        ),
     ]
 
 

@@ -20,7 +20,9 @@ def render(
     output: Annotated[
         str,
         typer.Option(
-            "--output", "-o", help="MP4 file to write; - writes fragmented MP4 to standard output."
+            "--output",
+            "-o",
+            help="File to write (.mp4, .mov, .mkv, .webm); - writes fragmented MP4 to standard output.",
         ),
     ],
     audio: Annotated[

@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 from talkhead_cli.errors import InputError, NoFaceError, UsageError
 from talkhead_cli.face.backend import Face, get_backend, select_face
 from talkhead_cli.face.image import (
+    DEFAULT_BACKGROUND,
     MAX_SIDE,
     MIN_SIDE,
     PortraitImage,
+    parse_colour,
     read_portrait_image,
     trim_to_even,
 )
@@ -66,6 +68,7 @@ class Portrait:
         crop_box: (x0, y0, x1, y1) the part of the upright picture that is kept, in its pixels.
         scale: `image` pixels per pixel of the upright picture.
         notes: what was done to the picture on reading.
+        behind: the colour that transparent parts were composited over.
     """
 
     image: NDArray[np.uint8]
@@ -88,6 +91,14 @@ class Portrait:
     crop_box: tuple[int, int, int, int] = (0, 0, 0, 0)
     scale: float = 1.0
     notes: tuple[str, ...] = ()
+    behind: tuple[int, int, int] = DEFAULT_BACKGROUND
+
+    def matte(self) -> tuple[NDArray[np.float32], tuple[int, int, int] | None]:
+        """The person's share of each pixel (H, W) in [0, 1]: of a transparent picture its own alpha, and the colour
+        that it was composited over; of an opaque one the person mask, and None."""
+        if self.alpha is None:
+            return self.person_mask, None
+        return self.alpha, self.behind
 
 
 def load_portrait(
@@ -137,6 +148,7 @@ def load_portrait(
         crop_box=box,
         scale=scale,
         notes=source.notes,
+        behind=parse_colour(background) or DEFAULT_BACKGROUND,
     )
 
 

@@ -41,7 +41,12 @@ class StandInPipeline:
                 count = min(8, end - start)
                 shades = np.arange(start, start + count, dtype=np.uint8) % 64
                 self.timings["renderer"] += 0.001
-                yield portrait.image[None] // 2 + shades[:, None, None, None]
+                frames = portrait.image[None] // 2 + shades[:, None, None, None]
+                if self.settings.alpha:
+                    clear = np.rint(255 * portrait.matte()[0]).astype(np.uint8)
+                    clear = np.broadcast_to(clear[..., None], (*frames.shape[:3], 1))
+                    frames = np.concatenate([frames, clear], -1)
+                yield frames
                 start += count
 
     def heard(self, source: SpeechStream) -> Iterator[int]:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from talkhead_cli import segments
 from talkhead_cli.errors import InputError
 from talkhead_cli.keeping import kept_parts, parts_folder, render_key
-from talkhead_cli.media import VideoWriter, ffmpeg_path, probe_media
+from talkhead_cli.media import VideoWriter, ffmpeg_path, probe_media, run_captured
 from talkhead_cli.mux import join_segments
 from talkhead_cli.pipeline import TalkingHeadPipeline
 from talkhead_cli.playback import Checkpoint, motion_steps
@@ -171,6 +171,19 @@ def write_chunks(writer: SegmentedWriter, chunks: int) -> None:
     for index in range(chunks):
         writer.write(np.full((32, 64, 64, 3), 40 * index, np.uint8))
         writer.mark(Checkpoint(writer.num_frames, np.zeros(1, np.float32)))
+
+
+def test_segments_of_prores_join_in_quicktime(tmp_path: Path, short_segments: None) -> None:
+    def encode(path: Path) -> VideoWriter:
+        return VideoWriter(path, 64, 64, Fraction(25), codec="prores", overwrite=True)
+
+    path = tmp_path / "out.mov"
+    with SegmentedWriter(path, encode, Fraction(25), "prores") as writer:
+        write_chunks(writer, 3)
+    assert frame_times(path) == [Fraction(index, 25) for index in range(96)]
+    text = run_captured([ffmpeg_path(), "-hide_banner", "-i", str(path)])
+    assert "prores (HQ)" in text
+    assert "(tv, bt709" in text
 
 
 def test_nothing_is_left_without_a_folder(tmp_path: Path, short_segments: None) -> None:

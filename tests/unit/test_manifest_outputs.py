@@ -13,12 +13,13 @@ from talkhead_cli.batch.estimate import START_SECONDS, schedule
 from talkhead_cli.batch.job import BatchRequest
 from talkhead_cli.batch.outputs import OutputChecker, identity
 from talkhead_cli.batch.rows import Draft
+from talkhead_cli.formats import FITS
 from talkhead_cli.settings import RenderSettings
 
 
-def draft(row: int, output: str | None, audio: str = "/in/speech.wav") -> Draft:
+def draft(row: int, output: str | None, audio: str = "/in/speech.wav", **settings: object) -> Draft:
     files = {"portrait": "/in/ann.png", "audio": audio}
-    return Draft(row, row + 1, files, files, output, RenderSettings())
+    return Draft(row, row + 1, files, files, output, RenderSettings.model_validate(settings))
 
 
 def place(
@@ -54,9 +55,29 @@ def test_every_output_is_told_or_has_a_place_of_its_own(
     assert len(set(taken)) == len(taken)
     for path in places.values():
         assert Path(path).parts[0] not in {"..", "/", ".talkhead"}
-        assert Path(path).suffix.lower() in {".mp4", ".m4v"}
+        assert Path(path).suffix.lower() in FITS["h264"]
         assert not any(str(parent) in places.values() for parent in Path(path).parents)
     assert not folder.exists()
+
+
+def test_suffixes_go_by_the_rows_codec(tmp_path: Path):
+    checker = OutputChecker(BatchRequest(tmp_path / "jobs.csv", tmp_path), {})
+    drafts = [
+        draft(1, "a.mov", video_codec="prores"),
+        draft(2, "b.mp4", video_codec="prores"),
+        draft(3, None, "/in/c.wav", video_codec="prores"),
+        draft(4, None, "/in/d.wav", alpha=True),
+        draft(5, "e.webm", alpha=True),
+        draft(6, "frames", alpha=True),
+        draft(7, "g.webm", video_codec="av1"),
+        draft(8, "h.mp4", alpha=True, video_codec="hevc"),
+    ]
+    places = {row: Path(path).name for row, path in checker.place(drafts).items()}
+    assert places == {1: "a.mov", 3: "c.mov", 4: "d.mov", 5: "e.webm", 7: "g.webm"}
+    wrong = {fault.row: fault.message for fault in checker.faults}
+    assert "MP4 cannot hold prores" in wrong[2]
+    assert wrong[6] == "frames: --alpha needs a name that ends in .mov (ProRes 4444) or .webm (VP9)"
+    assert "hevc holds no transparency" in wrong[8]
 
 
 @pytest.mark.parametrize(

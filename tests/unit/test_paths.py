@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from talkhead_cli.errors import InputError, UsageError
+from talkhead_cli.errors import InputError
 from talkhead_cli.paths import (
     check_output,
     presets_folder,
@@ -23,12 +23,6 @@ def test_presets_folder_is_found() -> None:
 def test_free_output_is_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert check_output(Path("out.mp4"), overwrite=False) == tmp_path / "out.mp4"
-
-
-@pytest.mark.parametrize("name", ["out", "out.avi", "out.mp4.txt", "mp4"])
-def test_output_must_be_named_as_mp4(name: str, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"must end in \.mp4"):
-        check_output(tmp_path / name, overwrite=True)
 
 
 def test_existing_output_is_kept_unless_asked(tmp_path: Path) -> None:
