@@ -198,16 +198,20 @@ class Body:
             self.image, matte, behind, self.full_mask, self.rig.unit, own, self.box
         )
 
-    def compose_cutout(self, cutout: Cutout, frame: Placed, out: Bytes, alpha: Bytes) -> None:
-        """As `compose`, of the person alone: colours (H, W, 3) and their alpha (H, W), in place."""
+    def whole_map(self, frame: Placed) -> tuple[Sequence[NDArray[Any]], Array | None]:
+        """The map of the whole moving box, and the share (h, w) of the warped picture; None for all of it."""
         x0, y0, x1, y1 = self.box
-        places, still, _ = self._rings(frame)
         size = (x1 - x0, y1 - y0)
+        places, still, _ = self._rings(frame)
         fine = enlarge(places, size)
         self._face(frame).draw(Area(0, size[1], 0, size[0]), fine)
         maps = cv2.convertMaps(fine, None, cv2.CV_16SC2)
-        weight = self._weight(maps, enlarge(still, size)) if self.has_background else None
-        layer = cutout.moved(maps, weight, (x0, y0))
+        return maps, self._weight(maps, enlarge(still, size)) if self.has_background else None
+
+    def compose_cutout(self, cutout: Cutout, frame: Placed, out: Bytes, alpha: Bytes) -> None:
+        """As `compose`, of the person alone: colours (H, W, 3) and their alpha (H, W), in place."""
+        x0, y0, x1, y1 = self.box
+        layer = cutout.moved(*self.whole_map(frame), (x0, y0))
         out[y0:y1, x0:x1], alpha[y0:y1, x0:x1] = cutout.straight(layer)
         self.lashes.draw(frame.mesh, out)
 
