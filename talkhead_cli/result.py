@@ -22,7 +22,7 @@ class Inputs:
     """Files as they were given.
 
     Attributes:
-        portrait: a picture.
+        portrait: a picture, or a film that is dubbed.
         audio: a recording, or "-"; None takes the sound of the driving clip.
         drive: a film of a face whose motion is used; None generates motion from the speech.
     """
@@ -68,6 +68,7 @@ class OutputOptions:
         resume: keep the parts of a long video beside it until it is complete, and go on from those that are there;
             instead of `folder`.
         on_complete: called with the finished video just before it is put in place.
+        keep_rate: a film that is dubbed keeps its frame rate, whatever the settings say.
     """
 
     overwrite: bool = False
@@ -77,6 +78,7 @@ class OutputOptions:
     folder: Path | None = None
     resume: bool = False
     on_complete: Callable[[Path], None] | None = None
+    keep_rate: bool = True
 
 
 @dataclass(frozen=True)

@@ -82,7 +82,14 @@ def render(
     from talkhead_cli.settings import resolve_settings
 
     settings = resolve_settings(preset, {"device": device, **given}, driven=drive is not None)
-    options = OutputOptions(overwrite, not no_sidecar, dry_run, stream, resume=resume)
+    options = OutputOptions(
+        overwrite,
+        not no_sidecar,
+        dry_run,
+        stream,
+        resume=resume,
+        keep_rate=given.get("fps") is None,
+    )
     with reporter:
         result = render_file(settings, portrait, audio, output, reporter, options, drive=drive)
     reporter.finish_render(result)
