@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 Frames = NDArray[np.uint8]
 
+FILM_CRF = 12
+"""Quality of a dubbed film where none is asked for: what is not touched stays within 45 dB (luma) of the film."""
+
 
 class DubRun(RenderRun):
     """The steps of a render whose picture is a film."""
@@ -62,10 +65,8 @@ class DubRun(RenderRun):
         """The frame that shows the person's mouth best; the film itself is kept beside it."""
         from talkhead_cli.face.portrait import make_portrait
 
+        self._adopt(path)
         fps = self.settings.fps
-        if self.options.keep_rate:
-            fps = read_video_header(path).fps
-            self.settings = self.settings.model_copy(update={"fps": fps})
         num_frames = count_frames(self.seconds, fps)
         with self.clock.stage("film"), model_errors():
             found = load_film(path, num_frames, fps, self.settings.size, self.settings.face)
@@ -77,6 +78,15 @@ class DubRun(RenderRun):
         self.emit(face_event(portrait))
         self._warn(path, portrait.occlusions)
         return portrait
+
+    def _adopt(self, path: Path) -> None:
+        """Take over from the film what was not asked for by name."""
+        own: dict[str, object] = {}
+        if "fps" not in self.options.given:
+            own["fps"] = read_video_header(path).fps
+        if "crf" not in self.options.given:
+            own["crf"] = min(self.settings.crf, FILM_CRF)
+        self.settings = self.settings.model_copy(update=own)
 
     def _animate(self, scene: Scene, performance: Performance) -> RenderResult:
         networks = scene.pipeline.networks

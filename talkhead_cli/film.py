@@ -32,6 +32,9 @@ TEXT_CODECS = frozenset({"ansi", "bintext", "xbin", "idf"})
 BACKWARD_BYTES = 96 * 2**20
 """Frames held at once to play a film backwards."""
 
+EXACT = "bicubic+accurate_rnd+full_chroma_int"
+"""How ffmpeg turns the film into RGB: its quicker ways cost what is not touched 18 dB before it is encoded again."""
+
 SEEK_SECONDS = 2
 """A film is decoded from so much earlier on: the picture shown at a time may have come before it."""
 
@@ -94,7 +97,7 @@ class FilmReader(VideoReader):
         filters = f"fps={fps}:start_time=0," if start == 0 or not seek else f"fps={fps},"
         filters += (
             f"trim=start_pts={start}:end_pts={start + count},setpts=PTS-STARTPTS,"
-            f"scale=w='max(2,trunc(iw*sar*{fit}))':h='max(2,trunc(ih*{fit}))':flags=area,"
+            f"scale=w='max(2,trunc(iw*sar*{fit}))':h='max(2,trunc(ih*{fit}))':flags={EXACT},"
             "crop=trunc(iw/2)*2:trunc(ih/2)*2:0:0"
         )
         super().__init__(path, fps, filters)

@@ -68,7 +68,8 @@ class OutputOptions:
         resume: keep the parts of a long video beside it until it is complete, and go on from those that are there;
             instead of `folder`.
         on_complete: called with the finished video just before it is put in place.
-        keep_rate: a film that is dubbed keeps its frame rate, whatever the settings say.
+        given: settings that were asked for by name; without `fps` and `crf` among them, a film that is dubbed keeps
+            its frame rate and is encoded more finely.
     """
 
     overwrite: bool = False
@@ -78,7 +79,7 @@ class OutputOptions:
     folder: Path | None = None
     resume: bool = False
     on_complete: Callable[[Path], None] | None = None
-    keep_rate: bool = True
+    given: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

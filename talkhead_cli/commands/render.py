@@ -82,13 +82,14 @@ def render(
     from talkhead_cli.settings import resolve_settings
 
     settings = resolve_settings(preset, {"device": device, **given}, driven=drive is not None)
+    named = frozenset(key for key, value in given.items() if value is not None)
     options = OutputOptions(
         overwrite,
         not no_sidecar,
         dry_run,
         stream,
         resume=resume,
-        keep_rate=given.get("fps") is None,
+        given=named,
     )
     with reporter:
         result = render_file(settings, portrait, audio, output, reporter, options, drive=drive)
