@@ -1,7 +1,8 @@
 """Dubbed films: sync of the new speech, the picture above the mouth against the film, steadiness, as a table.
 
 Every film is dubbed with the speech that follows it, as `talkhead render` does. The same speech is also put on one
-frame of the film as a still portrait, to compare sync with. Phones are taken from a file beside the speech (.phones, .lab).
+frame of the film as a still portrait, to compare sync with. Phones are read from a file beside the speech (.phones,
+.lab).
 
 Launch::
 

@@ -90,7 +90,7 @@ class FilmReader(VideoReader):
         count: int,
         size: int | None = None,
         *,
-        seek: bool = True,
+        seek: bool = False,
     ) -> None:
         fit = f"min(1,{size}/max(iw*sar,ih))" if size else "1"
         # Frames are numbered on the whole film's time scale, wherever decoding begins.
@@ -152,34 +152,49 @@ class Film:
             if step == -1:
                 yield from self._backwards(first, length)
             else:
-                yield from enumerate(self._read(first, length), first)
+                yield from self._forwards(first, length)
             position += length
 
     def frame(self, index: int) -> Pixels:
         """One frame."""
-        return next(self._read(index, 1))
+        return self._block(index, 1)[0]
+
+    def _forwards(self, start: int, length: int) -> Iterator[tuple[int, Pixels]]:
+        """Frames from `start` on; all that come before are decoded too, since no seeking is as sure."""
+        given = 0
+        with FilmReader(self.path, self.fps, start, length, self.size) as reader:
+            for frame in reader:
+                yield start + given, frame
+                given += 1
+        if given < length:
+            raise self._unlike(start + given)
 
     def _backwards(self, first: int, length: int) -> Iterator[tuple[int, Pixels]]:
         """Frames from `first` down, as many as fit into memory at a time."""
-        last = first - length
-        held = 8
+        last, held = first - length, 8
         while first > last:
             count = min(held, first - last)
-            frames = list(self._read(first - count + 1, count))
+            frames = self._block(first - count + 1, count)
             held = max(1, BACKWARD_BYTES // frames[0].nbytes)
             yield from zip(range(first, first - count, -1), reversed(frames), strict=True)
             first -= count
 
-    def _read(self, start: int, count: int) -> Iterator[Pixels]:
-        given = 0
-        with FilmReader(self.path, self.fps, start, count, self.size) as reader:
-            for frame in reader:
-                given += 1
-                yield frame
-        if given < count:
-            raise InputError(
-                f"{self.path}: frame {start + given} cannot be decoded a second time; convert the film with ffmpeg"
-            )
+    def _block(self, start: int, count: int) -> list[Pixels]:
+        """Some frames; where a file cannot be sought in, or stands still for long, it is decoded from its beginning."""
+        for seek in (True, False):
+            with FilmReader(self.path, self.fps, start, count, self.size, seek=seek) as reader:
+                try:
+                    frames = list(reader)
+                except InputError:
+                    continue
+            if len(frames) == count:
+                return frames
+        raise self._unlike(start)
+
+    def _unlike(self, index: int) -> InputError:
+        return InputError(
+            f"{self.path}: frame {index} cannot be decoded a second time; convert the film with ffmpeg"
+        )
 
 
 @dataclass(frozen=True)

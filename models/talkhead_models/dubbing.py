@@ -258,7 +258,23 @@ class DubRenderer:
         share = share[..., None] * self.face.strength[index]
         blended = before + (mixed[y0:y1, x0:x1] - before) * share
         warped[y0:y1, x0:x1] = np.rint(blended).astype(np.uint8)
+        restore_above(warped, image, frame)
         return warped
+
+
+def restore_above(out: Bytes, image: Bytes, frame: Placed) -> None:
+    """Put the film's own pixels back above the base of the nose, in place.
+
+    Triangles of the cheeks reach a little above it, and move there by fractions of a pixel.
+    """
+    height, width = image.shape[:2]
+    base = frame.mesh[SUBNASALE, :2]
+    down = frame.pose.rotation[:2, 1]
+    x0, y0, x1, y1 = box_of(frame.mesh[: topo.NUM_FACE_POINTS, :2], 0, (width, height))
+    across = (np.arange(x0, x1, dtype=np.float32) - base[0]) * down[0]
+    along = (np.arange(y0, y1, dtype=np.float32) - base[1]) * down[1]
+    above = along[:, None] + across[None] < 0
+    out[y0:y1, x0:x1][above] = image[y0:y1, x0:x1][above]
 
 
 def rig_at(face: FilmFace, index: int) -> FaceRig:

@@ -185,7 +185,7 @@ class FilmFace:
         canonical = self.poses.invert(self.meshes)
         gap = np.clip(lip_gaps(canonical).max(1), 0, REFERENCE_GAP) / REFERENCE_GAP
         yaw = np.abs(rotation_angles(self.poses.rotation)[:, 1])
-        return int(np.argmax((gap - yaw) * self.strength))
+        return int(np.argmax(gap - yaw - 10 * (1 - self.strength)))
 
     def targets(self, indices: list[int], motion: FaceMotion) -> Array:
         """Meshes in the film's pixels (n, 478, 3) of some frames under generated motion.
