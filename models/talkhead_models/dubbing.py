@@ -27,6 +27,7 @@ from talkhead_models.rig import FaceRig, inset_lips
 from talkhead_models.warp import (
     apply_affines,
     box_of,
+    coverage,
     invert_affine,
     raster_ids,
     signed_areas,
@@ -48,6 +49,21 @@ STILL = 1 / 64
 
 SIDE_FADE = 0.16
 """Share of the mouth's patch over which its sides and bottom fade into the film."""
+
+LIP_INSET = 1.0
+"""How far the inner edge of open lips is drawn into the lips for taking pixels, see `inset_lips`: further than for a
+portrait, since a film's lips are tracked in motion, and a tooth taken for lip would flash when they are closed."""
+
+OUTLINE = (
+    topo.OUTER_CORNERS[0],
+    *topo.UPPER_OUTER_LIP,
+    topo.OUTER_CORNERS[1],
+    *reversed(topo.LOWER_OUTER_LIP),
+)
+"""The lips as a closed polygon."""
+
+LIP_MARGIN, LIP_BLUR = 15, 4.0
+"""Pixels of the mouth's patch: diameter that the lips are widened by, and deviation of the blur of their edge."""
 
 MIDDLE = 4
 """The tip of the nose, which rings grow away from."""
@@ -71,6 +87,19 @@ def mouth_mask(neutral: Array) -> Array:
     bottom = smoothstep((MOUTH.height - 1 - np.arange(MOUTH.height)) / np.float32(fade))
     sides = smoothstep(np.minimum(columns, MOUTH.width - 1 - columns) / np.float32(fade))
     return np.asarray((down * bottom)[:, None] * sides[None], np.float32)
+
+
+def around_lips(points: Array) -> Array:
+    """How much of what the network says of skin is taken, (h, w) float32 in [0, 1]: all at the lips, none far off.
+
+    A film's skin is real in every frame; beards and pores would only be smoothed.
+
+    Args:
+        points: (478, 2) the target's mesh in the pixels of the mouth's patch.
+    """
+    lips = coverage(points[list(OUTLINE)], (MOUTH.width, MOUTH.height), 2)
+    wide = cv2.dilate(lips, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (LIP_MARGIN,) * 2))
+    return np.asarray(cv2.GaussianBlur(wide, (0, 0), LIP_BLUR), np.float32)
 
 
 class JawWarp:
@@ -117,7 +146,7 @@ class JawWarp:
         out = image.copy()
         height, width = image.shape[:2]
         before, after = self._rings(source, target, unit)
-        inset = inset_lips(source, unit)[:, :2]
+        inset = inset_lips(source, unit, LIP_INSET)[:, :2]
         faces = target[self.triangles]
         corners = np.concatenate([after[self.ring_triangles], faces[..., :2]])
         origin = np.concatenate([before[self.ring_triangles], inset[self.triangles]])
@@ -235,7 +264,7 @@ class DubRenderer:
         corner = np.array([x0, y0, 0], np.float32)
         pose = pose._replace(offset=pose.offset - corner)
         rig = replace(rig_at(self.face, index), pose=pose, mesh=mesh - corner)
-        inset = inset_lips(rig.mesh, rig.unit)
+        inset = inset_lips(rig.mesh, rig.unit, LIP_INSET)
         cut = np.ascontiguousarray(image[y0:y1, x0:x1])
         source = PatchSource(cut, inset, np.eye(2, 3, dtype=np.float32), self.painter.whole.dark)
         return shrink(MOUTH, source, rig, PIXELS_PER_UNIT)
@@ -254,7 +283,8 @@ class DubRenderer:
         mixed = warped.copy()
         self.painter.paste(mixed, frame, painted)
         origin = np.array([x0, y0], np.float32)
-        share = place_patch(self.mask, painted.frame, origin, (x1 - x0, y1 - y0))
+        mask = self.mask * around_lips(transform(frame.mesh[:, :2], painted.frame))
+        share = place_patch(mask, painted.frame, origin, (x1 - x0, y1 - y0))
         share = share[..., None] * self.face.strength[index]
         blended = before + (mixed[y0:y1, x0:x1] - before) * share
         warped[y0:y1, x0:x1] = np.rint(blended).astype(np.uint8)
