@@ -15,7 +15,10 @@ from talkhead_cli.commands.options import takes_render_options
 def render(
     context: typer.Context,
     portrait: Annotated[
-        Path, typer.Argument(help="Picture with a face: PNG, JPEG, WebP, HEIC, ...")
+        Path,
+        typer.Argument(
+            help="Picture with a face: PNG, JPEG, WebP, HEIC, ...; or a film to be dubbed."
+        ),
     ],
     output: Annotated[
         str,
