@@ -71,7 +71,7 @@ def render_file(  # noqa: PLR0913 - drive goes by name, and each is a thing of i
 
     Args:
         settings: resolved settings.
-        portrait: a picture.
+        portrait: a picture; or a film, which is dubbed: see docs/dubbing.md.
         audio: any file ffmpeg decodes, or "-" for standard input; None takes the sound of `drive`, if any.
         output: a video file, a folder for pictures, or "-" for fragmented MP4 on standard output.
         on_event: called with every event, see docs/events.md.
@@ -83,12 +83,19 @@ def render_file(  # noqa: PLR0913 - drive goes by name, and each is a thing of i
     Raises:
         TalkheadError: one of its kinds, see `talkhead_cli.errors`; nothing is left behind.
     """
+    from talkhead_cli.film import is_film
     from talkhead_cli.live import LiveRun, is_live
 
     movers = (None if path is None else Path(path) for path in (drive, motion_in))
     inputs = Inputs(Path(portrait), audio, *movers)
     options = options or OutputOptions()
-    kind = LiveRun if is_live(options, inputs, output) else RenderRun
+    kind: type[RenderRun]
+    if is_film(inputs.portrait):
+        from talkhead_cli.dub import DubRun
+
+        kind = DubRun
+    else:
+        kind = LiveRun if is_live(options, inputs, output) else RenderRun
     return kind(settings, on_event, options).render(inputs, output, pipeline)
 
 

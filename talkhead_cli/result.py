@@ -24,7 +24,7 @@ class Inputs:
     """Files as they were given.
 
     Attributes:
-        portrait: a picture.
+        portrait: a picture, or a film that is dubbed.
         audio: a recording, or "-"; None takes the sound of the driving clip.
         drive: a film of a face whose motion is used; None generates motion from the speech.
         motion_in: a file of motion that is used; likewise.
@@ -102,6 +102,8 @@ class OutputOptions:
             instead of `folder`.
         on_complete: called with the finished video just before it is put in place.
         motion_out: where the motion is written, .npz or .csv; None writes none.
+        given: settings that were asked for by name; without `fps` and `crf` among them, a film that is dubbed keeps
+            its frame rate and is encoded more finely.
     """
 
     overwrite: bool = False
@@ -129,6 +131,8 @@ class OutputOptions:
 
         target = check_motion_output(self.motion_out, self.overwrite, tuple(inputs), outputs)
         return replace(self, motion_out=target)
+
+    given: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

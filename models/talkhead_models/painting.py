@@ -196,8 +196,10 @@ class PatchPainter:
         return to_tensor(crop_patch(spec, fine.image, finer(fine.frame, level)), self.tint)
 
     @torch.inference_mode()
-    def paint(self, placed: Sequence[Placed], threads: int) -> list[Painted]:
-        """The patch in some frames, networks run on all of them at once."""
+    def paint(
+        self, placed: Sequence[Placed], threads: int, sources: Sequence[PatchSource] | None = None
+    ) -> list[Painted]:
+        """The patch in some frames, networks run on all at once; `sources` are what each one's skin is warped from."""
         refiner = self.refiner
         if refiner is None:
             raise ValueError(f"there is no network for the {self.spec.name} patch")
@@ -206,8 +208,9 @@ class PatchPainter:
 
         def warp(index: int) -> Patch:
             frame = placed[index]
+            source = sources[index] if sources else self.source
             return warp_patch(
-                self.spec, self.source, frame.mesh, frames[index], self.triangles, frame.gaze
+                self.spec, source, frame.mesh, frames[index], self.triangles, frame.gaze
             )
 
         with ThreadPoolExecutor(threads) as pool:

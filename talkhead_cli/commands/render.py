@@ -15,7 +15,10 @@ from talkhead_cli.commands.options import takes_render_options
 def render(
     context: typer.Context,
     portrait: Annotated[
-        Path, typer.Argument(help="Picture with a face: PNG, JPEG, WebP, HEIC, ...")
+        Path,
+        typer.Argument(
+            help="Picture with a face: PNG, JPEG, WebP, HEIC, ...; or a film to be dubbed."
+        ),
     ],
     output: Annotated[
         str,
@@ -94,7 +97,13 @@ def render(
     driven = drive is not None or motion_in is not None
     settings = resolve_settings(preset, {"device": device, **given}, driven=driven)
     options = OutputOptions(
-        overwrite, not no_sidecar, dry_run, stream, resume=resume, motion_out=motion_out
+        overwrite,
+        not no_sidecar,
+        dry_run,
+        stream,
+        resume=resume,
+        motion_out=motion_out,
+        given=frozenset(key for key, value in given.items() if value is not None),
     )
     files = portrait, audio, output
     with reporter:
