@@ -22,10 +22,9 @@ from talkhead_cli.pipeline import (
     FRAME_MEMORY,
     MAX_THREADS,
     Networks,
-    Record,
     TalkingHeadPipeline,
 )
-from talkhead_cli.playback import Checkpoint, MotionSource, Playback
+from talkhead_cli.playback import Checkpoint, MotionSource, Playback, Record
 from talkhead_cli.render import RenderRun
 from talkhead_cli.result import Performance, RenderResult, Scene, count_frames, face_event
 from talkhead_cli.settings import RenderSettings, show_fps

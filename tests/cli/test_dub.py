@@ -87,6 +87,8 @@ def test_shorter_speech_at_another_rate_and_size(
     [
         (["--drive", "film.mp4"], "leave --drive out"),
         (["--stream"], "leave --stream out"),
+        (["--motion-in", "motion.npz"], "leave --motion-in out"),
+        (["--alpha"], "leave --alpha out"),
         (["--crop", "face"], "leave --crop out"),
     ],
 )
