@@ -195,7 +195,7 @@ def load_motion(
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
     except (ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        reason = " ".join(str(error.args[0] if error.args else error).split())
+        reason = " ".join(str(error.args[0] if error.args else "it is cut off").split())
         raise InputError(
             f"{path}: not a motion file that can be used ({reason}); see docs/motion.md"
         ) from error

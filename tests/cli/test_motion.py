@@ -145,6 +145,7 @@ def test_saved_motion_goes_on_where_it_was_interrupted(long: Long) -> None:
     assert shown.resumed_frames == 0
 
 
+@pytest.mark.slow
 def test_table_moves_the_lips_nearly_alike(
     talkhead: Talkhead, astronaut_png: Path, short_wav: Path, tmp_path: Path
 ) -> None:

@@ -174,6 +174,36 @@ def test_files_that_are_cut_off_are_refused(length: int, tmp_path: Path) -> None
     refused(path, "not a motion file")
 
 
+@given(
+    changes=st.lists(st.tuples(st.floats(0, 1), st.integers(1, 255)), min_size=1, max_size=4),
+    cut=st.integers(0, 30),
+    suffix=st.sampled_from([".npz", ".csv"]),
+)
+@settings(max_examples=60)
+def test_damaged_files_are_read_or_refused_but_never_crash(
+    changes: list[tuple[float, int]],
+    cut: int,
+    suffix: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    path = tmp_path_factory.getbasetemp() / f"damaged{suffix}"
+    save_motion(path, random_motion(3))
+    good = path.read_bytes()
+    content = bytearray(good)
+    for place, change in changes:
+        content[round(place * (len(content) - 1))] ^= change
+    start = len(content) // 2
+    del content[start : start + cut]
+    path.write_bytes(content)
+    try:
+        motion = load_motion(path).motion
+    except InputError as error:
+        assert str(error).startswith(str(path))
+        assert "()" not in str(error)
+    else:
+        assert np.isfinite(motion.to_array()).all()
+
+
 def test_motion_that_is_too_long_is_refused(tmp_path: Path) -> None:
     motion = random_motion(60, 10)
     for name in ("m.npz", "m.csv"):
@@ -212,7 +242,7 @@ def test_nothing_is_replaced_unasked_and_nothing_half_written(
 RATES = ["25", "30", "60", "24000/1001", "30000/1001", "60000/1001", "12.5", "5", "120"]
 
 
-@pytest.mark.parametrize("rate", RATES)
+@pytest.mark.parametrize("rate", RATES[::2])
 def test_table_is_a_live_link_face_take(rate: str, tmp_path: Path) -> None:
     path, fps = tmp_path / "m.csv", Fraction(rate)
     save_motion(path, random_motion(round(3 * fps), fps))
