@@ -8,6 +8,8 @@ Launch::
     python benchmarks/speed.py
     python benchmarks/speed.py --portrait PICTURE --speech AUDIO --seconds 20 --size 1080
     python benchmarks/speed.py --memory 20 300
+    python benchmarks/speed.py --sizes 256 512 1080 2160
+    python benchmarks/speed.py --faces 100 200 400 800
 """
 
 from __future__ import annotations
@@ -143,6 +145,64 @@ def memory_table(args: argparse.Namespace, folder: Path) -> None:
         )
 
 
+CANVAS = (1080, 1920)
+"""Width and height of the pictures that faces of different sizes are put in."""
+
+
+def growth_table(args: argparse.Namespace, folder: Path) -> None:
+    """Warm renders of one portrait at several sizes, or of several sizes of the face in one picture."""
+    from talkhead_cli.face import load_portrait
+    from talkhead_cli.pipeline import TalkingHeadPipeline
+    from talkhead_cli.render import OutputOptions, render_file
+    from talkhead_cli.settings import resolve_settings
+
+    portrait, speech = make_inputs(args, folder)
+    settings = resolve_settings(None, {"device": args.device})
+    pipeline = TalkingHeadPipeline(settings)
+    print(f"{args.seconds:g} s of speech, device {args.device}, {os.cpu_count()} cores\n")
+    print(f"{'picture':>11} {'face':>5} {'frames/s':>9} {'of which renderer alone':>24}")
+    for size in args.sizes or args.faces:
+        path = folder / f"{size}.png"
+        with Image.open(portrait) as image:
+            if args.sizes:
+                scale = size / max(image.size)
+                large = [round(side * scale / 2) * 2 for side in image.size]
+                image.convert("RGB").resize(large, Image.Resampling.LANCZOS).save(path)
+            else:
+                box = load_portrait(portrait).box
+                on_canvas(image.convert("RGB"), tuple(box), size).save(path)
+        loaded = load_portrait(path)
+        face = loaded.box[2] - loaded.box[0]
+        before = pipeline.timings["renderer"]
+        options = OutputOptions(overwrite=True)
+        start = time.perf_counter()
+        result = render_file(
+            settings, path, speech, folder / "out.mp4", options=options, pipeline=pipeline
+        )
+        seconds = time.perf_counter() - start
+        drawn = result.num_frames / (pipeline.timings["renderer"] - before)
+        shape = f"{result.width}x{result.height}"
+        rate = result.num_frames / seconds
+        print(f"{shape:>11} {face:5.0f} {rate:9.1f} {drawn:24.1f}", flush=True)
+
+
+def on_canvas(image: Image.Image, box: tuple[float, ...], face: int) -> Image.Image:
+    """A picture of CANVAS's size whose face has a width; its border is continued where it is too small."""
+    import cv2
+
+    scale = face / (box[2] - box[0])
+    size = [max(1, round(side * scale)) for side in image.size]
+    pixels = np.asarray(image.resize(size, Image.Resampling.LANCZOS))
+    width, height = CANVAS
+    # The face's middle at the canvas's middle, two fifths down.
+    x = round(width / 2 - scale * (box[0] + box[2]) / 2)
+    y = round(0.4 * height - scale * (box[1] + box[3]) / 2)
+    pads = [max(0, y), max(0, height - y - size[1]), max(0, x), max(0, width - x - size[0])]
+    wide = cv2.copyMakeBorder(pixels, *pads, cv2.BORDER_REPLICATE)
+    top, left = max(0, -y), max(0, -x)
+    return Image.fromarray(wide[top : top + height, left : left + width])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -155,9 +215,13 @@ def main() -> None:
     parser.add_argument(
         "--memory", type=float, nargs="+", help="peak memory at these lengths instead"
     )
+    parser.add_argument("--sizes", type=int, nargs="+", help="one portrait at these longest sides")
+    parser.add_argument("--faces", type=int, nargs="+", help="faces of these widths in 1080x1920")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        (memory_table if args.memory else stage_table)(args, Path(folder))
+        grows = args.sizes or args.faces
+        table = memory_table if args.memory else growth_table if grows else stage_table
+        table(args, Path(folder))
 
 
 if __name__ == "__main__":

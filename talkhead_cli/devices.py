@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
-from talkhead_cli.errors import DeviceError, OutOfMemory, WeightsError
+from talkhead_cli.errors import DeviceError, OutOfMemory, TalkheadError, WeightsError
+
+GPU_FILES = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg", "/dev/kfd")
+"""One of these is there on a Linux whose GPU torch can use: NVIDIA's, Windows's own for its Linux, AMD's."""
+
+
+def may_have_gpu() -> bool:
+    """Whether torch is worth asking: it takes a second to be loaded."""
+    return sys.platform != "linux" or any(Path(name).exists() for name in GPU_FILES)
 
 
 def resolve_device(device: str) -> str:
@@ -17,10 +27,10 @@ def resolve_device(device: str) -> str:
     Raises:
         DeviceError: there is no such device.
     """
+    if device == "cpu" or (device == "auto" and not may_have_gpu()):
+        return "cpu"
     import torch
 
-    if device == "cpu":
-        return device
     if device == "auto":
         if torch.cuda.is_available():
             return "cuda:0"
@@ -48,15 +58,20 @@ def model_errors() -> Iterator[None]:
         WeightsError: a bundle is missing or damaged.
         OutOfMemory: the device has too little memory.
     """
-    import torch
-
-    from talkhead_models.bundle import BundleError
-
     try:
         yield
-    except BundleError as error:
-        raise WeightsError(str(error)) from error
-    except torch.OutOfMemoryError as error:
-        raise OutOfMemory(
-            "the GPU ran out of memory; give a smaller --size, or use --device cpu"
-        ) from error
+    except TalkheadError:
+        raise
+    except Exception as error:
+        # Not before there is an error: what happens meanwhile may do without torch.
+        import torch
+
+        from talkhead_models.bundle import BundleError
+
+        if isinstance(error, BundleError):
+            raise WeightsError(str(error)) from error
+        if isinstance(error, torch.OutOfMemoryError):
+            raise OutOfMemory(
+                "the GPU ran out of memory; give a smaller --size, or use --device cpu"
+            ) from error
+        raise

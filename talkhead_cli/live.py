@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING
 
 from talkhead_cli.devices import model_errors
 from talkhead_cli.errors import AudioError, UsageError
-from talkhead_cli.render import STANDARD, RenderRun, check_piped
+from talkhead_cli.render import STANDARD, RenderRun
 from talkhead_cli.result import OutputOptions, Performance, Scene
+from talkhead_cli.standard_input import check_piped
 from talkhead_cli.timing import Ticker
 from talkhead_cli.writing import stream_writer, write_frames
 
@@ -43,15 +44,16 @@ def is_live(options: OutputOptions, inputs: Inputs, output: Path | str) -> bool:
         UsageError: it is asked to and cannot.
     """
     chosen = options.stream
-    if chosen and inputs.drive is not None:
+    if chosen and inputs.movers:
+        option = "--drive takes it from a film" if inputs.drive else "--motion-in from a file"
         raise UsageError(
-            "--stream makes motion from speech while it arrives, --drive takes it from a film: leave one of them out"
+            f"--stream makes motion from speech while it arrives, {option}: leave one of them out"
         )
     if chosen and os.name != "posix":
         raise UsageError("--stream needs a system with POSIX pipes: leave it out")
     if chosen is None:
         both = str(inputs.audio) == STANDARD and str(output) == STANDARD
-        chosen = both and inputs.drive is None and os.name == "posix" and pipe_comes_in()
+        chosen = both and not inputs.movers and os.name == "posix" and pipe_comes_in()
     # To check everything is to hear everything.
     return chosen and not options.dry_run
 
@@ -113,7 +115,7 @@ class LiveRun(RenderRun):
         before = dict(scene.pipeline.timings)
         meters: list[LevelMeter] = []
         speech = self._speech(scene.pipeline, sound, meters)
-        batches = scene.pipeline.render(scene.portrait, speech, None)
+        batches = scene.pipeline.render(scene.portrait, speech, None, **self._recording(speech))
         loaded = time.perf_counter()
         self.emit({"event": "ready", "elapsed_seconds": round(self.clock.elapsed, 3)})
         header = sound.header()
@@ -133,7 +135,7 @@ class LiveRun(RenderRun):
                 info = meters[0].info(header.channels, header.codec)
                 self.emit({"event": "audio", **asdict(info)})
                 self._warn(Path(sound.name), info.warnings)
-                performance = Performance(None, info.duration_seconds, None)
+                performance = Performance(None, info.duration_seconds)
                 result = self._finish(scene, performance, undo)
             undo.pop_all()
         return result

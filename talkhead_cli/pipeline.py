@@ -16,6 +16,8 @@ from talkhead_cli.playback import (
     Checkpoint,
     MotionSource,
     Playback,
+    Record,
+    SavedMotion,
     elapsed_in,
     length_of,
     motion_steps,
@@ -199,6 +201,7 @@ class TalkingHeadPipeline:
         source: MotionSource,
         num_frames: int | None,
         begin: Checkpoint | None = None,
+        record: Record | None = None,
     ) -> Playback:
         """Frames of one clip; the portrait is made ready before the first is asked for.
 
@@ -208,6 +211,8 @@ class TalkingHeadPipeline:
             num_frames: frames to make, None where a stream of speech tells them when it ends; where the source is a
                 little short, its last frame is held.
             begin: a checkpoint of the same clip to go on from.
+            record: given all motion of the clip before it is shown, strengths applied, what the portrait makes of it
+                left out; that before the checkpoint, too.
 
         Returns:
             (n, H, W, 3) uint8 RGB, with `alpha` in the settings (n, H, W, 4) RGBA, `num_frames` in all; those after the
@@ -230,6 +235,8 @@ class TalkingHeadPipeline:
         # As many as torch was given, so that workers side by side do not fight for the cores.
         renderer.threads = min(MAX_THREADS, torch.get_num_threads())
         generated = isinstance(source, SpeechFeatures | SpeechStream)
+        if isinstance(source, SavedMotion):
+            generated = source.generated
         own, habit = self._own_mouth(portrait, renderer.rig) if generated else (None, np.float32(0))
         if isinstance(source, SpeechStream):
             self._rehearse(renderer)
@@ -237,6 +244,8 @@ class TalkingHeadPipeline:
         most = int(np.clip(FRAME_MEMORY // portrait.image.nbytes, 1, self.max_frames))
         done = begin.num_frames if begin is not None else 0
         steps = self._exactly(source, num_frames, begin)
+        if record is not None:
+            steps = self._recorded(steps, self._before(source, num_frames, done), record)
         return Playback(self._draw(renderer, steps, (own, habit), most, done), done)
 
     def _rehearse(self, renderer: FaceRenderer) -> None:
@@ -300,6 +309,30 @@ class TalkingHeadPipeline:
                 motion = motion[: total - done]
             last = motion.to_array()[-1]
             done += motion.num_frames
+            yield motion, checkpoint
+
+    def _before(
+        self, source: MotionSource, num_frames: int | None, shown: int
+    ) -> Iterator[FaceMotion]:
+        """The motion of a clip up to a checkpoint, made again: it is little work beside the frames."""
+        done = 0
+        steps = self._exactly(source, num_frames) if shown else iter(())
+        while done < shown:
+            motion, _ = next(steps)
+            done += motion.num_frames
+            yield motion
+
+    @staticmethod
+    def _recorded(
+        steps: Iterable[tuple[FaceMotion, Checkpoint | None]],
+        before: Iterable[FaceMotion],
+        record: Record,
+    ) -> Iterator[tuple[FaceMotion, Checkpoint | None]]:
+        """The same steps, each told of."""
+        for motion in before:
+            record(motion)
+        for motion, checkpoint in steps:
+            record(motion)
             yield motion, checkpoint
 
     def close(self) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
+from itertools import chain, repeat
+from math import ceil
 from typing import TYPE_CHECKING
 from zipfile import BadZipFile
 
@@ -25,9 +27,45 @@ from talkhead_models.streaming import StreamState
 if TYPE_CHECKING:
     from talkhead_cli.settings import RenderSettings
 
+
+@dataclass(frozen=True)
+class SavedMotion:
+    """Motion that a render has shown, or that came from elsewhere, to be shown again.
+
+    Attributes:
+        motion: with the strengths of the settings in it.
+        chunks: numbers of frames that were made at once, where known: networks round a batch of frames otherwise than
+            each of them, so that the same frames to the last bit want the same batches.
+        generated: the mouth's look is to be the portrait's own where it shows its teeth, as for generated motion.
+    """
+
+    motion: FaceMotion
+    chunks: tuple[int, ...] = ()
+    generated: bool = True
+
+    def __iter__(self) -> Iterator[FaceMotion]:
+        yield self.motion
+
+    @property
+    def duration_seconds(self) -> float:
+        """Of the motion."""
+        return self.motion.num_frames / float(self.motion.fps)
+
+    def lasting(self, seconds: float, fps: Fraction) -> SavedMotion:
+        """The motion, come to rest where it ends before a video of that length and frame rate does."""
+        from talkhead_models.tracking import come_to_rest
+
+        same = self.motion.fps == fps
+        needed = count_frames(seconds, fps) if same else ceil(seconds * self.motion.fps) + 3
+        return replace(self, motion=come_to_rest(self.motion, needed))
+
+
 MotionSource = SpeechFeatures | SpeechStream | Iterable[FaceMotion]
 """What a portrait is animated with: speech that motion is generated from, whole or while it arrives, or motion of any
-one frame rate."""
+one frame rate, saved or not."""
+
+Record = Callable[[FaceMotion], None]
+"""Takes the motion of a clip as it is shown, chunk by chunk."""
 
 PIECE = 32
 """Frames between two checkpoints of motion that is not generated; whole batches of the renderer."""
@@ -177,9 +215,15 @@ def motion_steps(
             length = partial(length_of, source, fps) if num_frames is None else num_frames
             stream = resample_stream(stream, fps, length)
         steps = ((motion, None) for motion in stream)
+    elif isinstance(source, SavedMotion) and source.motion.fps == fps:
+        assert num_frames is not None
+        steps = saved_steps(source, num_frames, begin)
     else:
         assert num_frames is not None
         steps = given_steps(source, fps, num_frames, begin)
+    if isinstance(source, SavedMotion):
+        # The strengths are in it.
+        settings = settings.model_copy(update={"pose_scale": 1.0, "expression_scale": 1.0})
     for motion, checkpoint in steps:
         scaled = scale_motion(motion, settings)
         if checkpoint is not None:
@@ -235,3 +279,20 @@ def given_steps(
             done += piece.num_frames
             if done > shown:
                 yield piece, Checkpoint(done, np.zeros(0, np.float32))
+
+
+def saved_steps(
+    source: SavedMotion, num_frames: int, begin: Checkpoint | None
+) -> Iterator[tuple[FaceMotion, Checkpoint | None]]:
+    """Saved motion of the output's frame rate in the chunks that it was made in, as far as they are known."""
+    # Through one array, as generated motion comes: sums over other strides may round otherwise.
+    motion = FaceMotion.from_array(source.motion.to_array(), source.motion.fps)[:num_frames]
+    shown = begin.num_frames if begin is not None else 0
+    start = 0
+    for size in chain(source.chunks, repeat(PIECE)):
+        if start >= motion.num_frames:
+            return
+        piece = motion[start : start + size]
+        start += piece.num_frames
+        if start > shown:
+            yield piece, Checkpoint(start, np.zeros(0, np.float32))

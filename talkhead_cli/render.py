@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Iterable
 from contextlib import ExitStack
@@ -12,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from talkhead_cli import __version__
 from talkhead_cli.console import Event, OnEvent
-from talkhead_cli.devices import model_errors
-from talkhead_cli.errors import AudioError, InputError, UsageError
+from talkhead_cli.devices import model_errors, resolve_device
+from talkhead_cli.errors import AudioError, UsageError
 from talkhead_cli.formats import PICTURES, check_format, codec_of
-from talkhead_cli.paths import check_free, check_input, check_output, private_folder
+from talkhead_cli.lazy import import_ahead
+from talkhead_cli.paths import check_free, check_input, check_output
 from talkhead_cli.result import (
     Inputs,
     OutputOptions,
@@ -25,15 +25,18 @@ from talkhead_cli.result import (
     count_frames,
     drive_event,
     face_event,
+    motion_event,
 )
 from talkhead_cli.settings import RenderSettings
 from talkhead_cli.sidecar import sidecar_path, versions, write_sidecar
 from talkhead_cli.speech_encoder import SPEECH_BUNDLE, speech_encoder, speech_hash
+from talkhead_cli.standard_input import keep_standard_input
 from talkhead_cli.timing import Clock, Ticker
 from talkhead_cli.writing import file_writer, write_frames
 
 if TYPE_CHECKING:
     from talkhead_cli.face import Portrait
+    from talkhead_cli.motion_files import MotionRecorder
     from talkhead_cli.pipeline import TalkingHeadPipeline
     from talkhead_cli.playback import MotionSource
     from talkhead_models.lip_audio import LipAudioEncoder
@@ -62,27 +65,37 @@ def render_file(  # noqa: PLR0913 - drive goes by name, and each is a thing of i
     pipeline: TalkingHeadPipeline | None = None,
     *,
     drive: Path | str | None = None,
+    motion_in: Path | str | None = None,
 ) -> RenderResult:
     """Render one portrait with one speech recording, or with the motion of a filmed face.
 
     Args:
         settings: resolved settings.
-        portrait: a picture.
-        audio: any file ffmpeg decodes, or "-" for standard input; None takes the sound of `drive`.
+        portrait: a picture; or a film, which is dubbed: see docs/dubbing.md.
+        audio: any file ffmpeg decodes, or "-" for standard input; None takes the sound of `drive`, if any.
         output: a video file, a folder for pictures, or "-" for fragmented MP4 on standard output.
         on_event: called with every event, see docs/events.md.
         options: what happens around the render.
         pipeline: a loaded pipeline made with the same settings, to be used again; it stays open.
         drive: a film of a face whose motion is used instead of generated motion.
+        motion_in: a motion file, likewise; see docs/motion.md.
 
     Raises:
         TalkheadError: one of its kinds, see `talkhead_cli.errors`; nothing is left behind.
     """
+    from talkhead_cli.film import is_film
     from talkhead_cli.live import LiveRun, is_live
 
-    inputs = Inputs(Path(portrait), audio, None if drive is None else Path(drive))
+    movers = (None if path is None else Path(path) for path in (drive, motion_in))
+    inputs = Inputs(Path(portrait), audio, *movers)
     options = options or OutputOptions()
-    kind = LiveRun if is_live(options, inputs, output) else RenderRun
+    kind: type[RenderRun]
+    if is_film(inputs.portrait):
+        from talkhead_cli.dub import DubRun
+
+        kind = DubRun
+    else:
+        kind = LiveRun if is_live(options, inputs, output) else RenderRun
     return kind(settings, on_event, options).render(inputs, output, pipeline)
 
 
@@ -92,10 +105,9 @@ class RenderRun:
     streams = False
     resumed_frames = 0
     """Frames that an earlier render has made."""
+    recorder: MotionRecorder | None = None
 
     def __init__(self, settings: RenderSettings, on_event: OnEvent, options: OutputOptions) -> None:
-        from talkhead_cli.devices import resolve_device
-
         self.options = options
         self.emit = on_event
         self.clock = Clock()
@@ -107,6 +119,8 @@ class RenderRun:
     ) -> RenderResult:
         """See `render_file`."""
         target = self._check_paths(inputs, output)
+        # While ffmpeg looks at the sound, and mediapipe at the face.
+        import_ahead("torch")
         start = {
             "event": "start",
             "version": __version__,
@@ -130,11 +144,11 @@ class RenderRun:
     ) -> RenderResult:
         """All between the checks and the last event; `stack` holds what is to be let go of."""
         audio = self._local_audio(inputs, stack)
-        seconds = None if audio is None else self._probe(audio, inputs.drive is None)
+        seconds = None if audio is None else self._probe(audio, not inputs.movers)
         portrait = self._load_portrait(inputs.portrait)
         if pipeline is None:
             pipeline = self._load_pipeline(stack)
-        performance = self._perform(inputs.drive, audio, seconds)
+        performance = self._perform(inputs, audio, seconds)
         if self.options.dry_run:
             return self._result(portrait, performance, None)
         if self.options.resume and target is not None:
@@ -147,7 +161,7 @@ class RenderRun:
         from talkhead_cli.keeping import kept_parts, render_key
 
         assert scene.target is not None
-        files = (scene.inputs.portrait, performance.audio, scene.inputs.drive)
+        files = (scene.inputs.portrait, performance.audio, *scene.inputs.movers)
         bundles = {**scene.pipeline.hashes, SPEECH_BUNDLE: speech_hash()}
         key = render_key(files, self.settings, bundles)
         folder = stack.enter_context(kept_parts(scene.target, key))
@@ -158,26 +172,25 @@ class RenderRun:
         check_format(output, self.settings)
         check_input(inputs.portrait)
         given = [inputs.portrait]
-        if inputs.audio is None and inputs.drive is None:
-            raise UsageError(
-                "there is nothing to move the portrait: give AUDIO, or a clip as --drive"
-            )
+        inputs.check()
         if inputs.audio is not None and str(inputs.audio) != STANDARD:
             check_input(Path(inputs.audio), AudioError)
             given.append(Path(inputs.audio))
-        if inputs.drive is not None:
-            check_input(inputs.drive)
-            given.append(inputs.drive)
+        for path in inputs.movers:
+            check_input(path)
+            given.append(path)
         if str(output) == STANDARD:
             if sys.stdout.isatty() and not self.options.dry_run:
                 raise UsageError(
                     "-o -: a terminal cannot show video; redirect standard output to a file or a program"
                 )
+            self.options = self.options.resolved(given, ())
             return None
         pictures = codec_of(Path(output), self.settings) == PICTURES
         target = check_output(Path(output), self.options.overwrite, tuple(given), pictures)
         if self.options.sidecar:
             check_free(sidecar_path(target), self.options.overwrite)
+        self.options = self.options.resolved(given, (target,))
         return target
 
     def _local_audio(self, inputs: Inputs, stack: ExitStack) -> Path | None:
@@ -186,18 +199,7 @@ class RenderRun:
             return self._sound_of(inputs.drive)
         if str(inputs.audio) != STANDARD:
             return Path(inputs.audio)
-        check_piped()
-        path = stack.enter_context(private_folder()) / "speech"
-        try:
-            with path.open("wb") as file:
-                shutil.copyfileobj(sys.stdin.buffer, file, 1 << 20)
-        except OSError as error:
-            raise InputError(
-                f"standard input cannot be kept in {path.parent} ({error.strerror})"
-            ) from error
-        if path.stat().st_size == 0:
-            raise AudioError("standard input is empty: pipe an audio file into it")
-        return path
+        return keep_standard_input(stack)
 
     def _sound_of(self, drive: Path | None) -> Path | None:
         """The driving clip as a recording, None where it has no sound."""
@@ -261,12 +263,13 @@ class RenderRun:
         stack.callback(pipeline.close)
         return pipeline
 
-    def _perform(
-        self, drive: Path | None, audio: Path | None, seconds: float | None
-    ) -> Performance:
-        """Measure the driving clip, where there is one."""
+    def _perform(self, inputs: Inputs, audio: Path | None, seconds: float | None) -> Performance:
+        """Read the motion file, or measure the driving clip, where there is one."""
+        drive = inputs.drive
+        if inputs.motion_in is not None:
+            return self._replay(inputs.motion_in, audio, seconds)
         if drive is None:
-            return Performance(audio, seconds or 0.0, None)
+            return Performance(audio, seconds or 0.0)
         from talkhead_cli.drive import load_drive
 
         with self.clock.stage("drive"), model_errors():
@@ -284,10 +287,23 @@ class RenderRun:
         self._warn(drive, [*clip.warnings, *([mismatch] if mismatch else [])])
         return Performance(audio, seconds, clip)
 
+    def _replay(self, path: Path, audio: Path | None, seconds: float | None) -> Performance:
+        """Read a motion file."""
+        from talkhead_cli.motion_files import length_warning, load_motion
+
+        with self.clock.stage("motion"), model_errors():
+            saved = load_motion(path, self.settings.max_seconds, self.settings.fps)
+        self.emit(motion_event(saved))
+        if seconds is None:
+            seconds = saved.duration_seconds
+        self._warn(path, length_warning(saved, None if audio is None else seconds))
+        return Performance(audio, seconds, saved=saved)
+
     def _source(self, pipeline: TalkingHeadPipeline, performance: Performance) -> MotionSource:
         """What the pipeline makes motion from."""
-        if performance.clip is not None:
-            return [performance.clip.lasting(performance.duration_seconds)]
+        given = performance.given(self.settings.fps)
+        if given is not None:
+            return given
         from talkhead_cli.audio import extract_features
         from talkhead_cli.segments import keep_features, read_features
 
@@ -316,7 +332,9 @@ class RenderRun:
                 scene, performance.audio, num_frames, self.settings, self.options
             ) as writer:
                 begin = writer.checkpoint
-                batches = scene.pipeline.render(scene.portrait, source, num_frames, begin)
+                batches = scene.pipeline.render(
+                    scene.portrait, source, num_frames, begin, **self._recording(source)
+                )
                 if begin is not None:
                     self.resumed_frames = begin.num_frames
                     event = {"event": "resumed", "frames": begin.num_frames}
@@ -328,8 +346,21 @@ class RenderRun:
             undo.pop_all()
         return result
 
+    def _recording(self, source: MotionSource) -> dict[str, Any]:
+        """What the pipeline is told so that the motion can be written."""
+        if self.options.motion_out is None:
+            return {}
+        from talkhead_cli.motion_files import MotionRecorder
+
+        self.recorder = MotionRecorder.of(source)
+        return {"record": self.recorder}
+
     def _finish(self, scene: Scene, performance: Performance, undo: ExitStack) -> RenderResult:
-        """The result; its sidecar is in place before the video, so that a video in place is a row that is done."""
+        """The result; all beside the video is in place before it, so that a video in place is a row that is done."""
+        motion_out = self.options.motion_out
+        if motion_out is not None and self.recorder is not None:
+            self.recorder.save(motion_out, self.options.overwrite)
+            undo.callback(motion_out.unlink, missing_ok=True)
         result = self._result(scene.portrait, performance, scene.target)
         if result.sidecar is not None:
             check_free(result.sidecar, self.options.overwrite)
@@ -362,8 +393,8 @@ class RenderRun:
         made = result.to_event()
         for key in ("event", "sidecar", "dry_run"):
             del made[key]
-        clip = performance.clip
-        heard = {SPEECH_BUNDLE: speech_hash()} if clip is None else clip.bundles
+        clip, motion_out = performance.clip, self.options.motion_out
+        heard = {} if scene.inputs.movers else {SPEECH_BUNDLE: speech_hash()}
         return {
             "talkhead": __version__,
             **scene.inputs.to_event(),
@@ -371,16 +402,7 @@ class RenderRun:
             "seed": self.settings.seed,
             "device": self.settings.device,
             "settings": self.settings.model_dump(mode="json"),
-            "bundles": {**scene.pipeline.hashes, **heard},
+            "bundles": {**scene.pipeline.hashes, **(clip.bundles if clip else heard)},
+            **({"motion_out": str(motion_out)} if motion_out else {}),
             "versions": versions(),
         }
-
-
-def check_piped() -> None:
-    """Insist that standard input is not a terminal.
-
-    Raises:
-        UsageError: it is, or it is closed.
-    """
-    if sys.stdin is None or sys.stdin.isatty():
-        raise UsageError("AUDIO -: nothing is piped into standard input")

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from talkhead_cli.console import Event
+from talkhead_cli.errors import UsageError
 from talkhead_cli.settings import show_fps
 
 if TYPE_CHECKING:
     from talkhead_cli.drive import DrivingClip
     from talkhead_cli.face import Portrait
     from talkhead_cli.pipeline import TalkingHeadPipeline
+    from talkhead_cli.playback import MotionSource, SavedMotion
 
 
 @dataclass(frozen=True)
@@ -22,20 +24,43 @@ class Inputs:
     """Files as they were given.
 
     Attributes:
-        portrait: a picture.
+        portrait: a picture, or a film that is dubbed.
         audio: a recording, or "-"; None takes the sound of the driving clip.
         drive: a film of a face whose motion is used; None generates motion from the speech.
+        motion_in: a file of motion that is used; likewise.
     """
 
     portrait: Path
     audio: Path | str | None
     drive: Path | None = None
+    motion_in: Path | None = None
+
+    @property
+    def movers(self) -> tuple[Path, ...]:
+        """Files whose motion is used; none where it is generated."""
+        return tuple(path for path in (self.drive, self.motion_in) if path is not None)
+
+    def check(self) -> None:
+        """Insist on one thing that moves the portrait.
+
+        Raises:
+            UsageError: there is none, or more than one.
+        """
+        if self.audio is None and not self.movers:
+            raise UsageError(
+                "there is nothing to move the portrait: give AUDIO, or a clip as --drive, or a file as --motion-in"
+            )
+        if len(self.movers) > 1:
+            raise UsageError(
+                "--drive and --motion-in both tell how the portrait moves: leave one of them out"
+            )
 
     def to_event(self) -> Event:
-        """The paths as text, JSON-able; `drive` only where there is one."""
+        """The paths as text, JSON-able; `drive` and `motion_in` only where there is one."""
         values = {key: None if path is None else str(path) for key, path in vars(self).items()}
-        if self.drive is None:
-            del values["drive"]
+        for key in ("drive", "motion_in"):
+            if values[key] is None:
+                del values[key]
         return values
 
 
@@ -46,12 +71,20 @@ class Performance:
     Attributes:
         audio: file whose sound goes with the pictures; None makes a silent video.
         duration_seconds: of that sound; of the driving clip where there is none.
-        clip: what drives the motion; None generates it from the sound.
+        clip: what drives the motion.
+        saved: motion from a file; where there is neither, it is generated from the sound.
     """
 
     audio: Path | None
     duration_seconds: float
-    clip: DrivingClip | None
+    clip: DrivingClip | None = None
+    saved: SavedMotion | None = None
+
+    def given(self, fps: Fraction) -> MotionSource | None:
+        """Motion that is there already, for a video of that frame rate; None where it is to be generated."""
+        if self.saved is not None:
+            return self.saved.lasting(self.duration_seconds, fps)
+        return None if self.clip is None else [self.clip.lasting(self.duration_seconds)]
 
 
 @dataclass(frozen=True)
@@ -68,6 +101,9 @@ class OutputOptions:
         resume: keep the parts of a long video beside it until it is complete, and go on from those that are there;
             instead of `folder`.
         on_complete: called with the finished video just before it is put in place.
+        motion_out: where the motion is written, .npz or .csv; None writes none.
+        given: settings that were asked for by name; without `fps` and `crf` among them, a film that is dubbed keeps
+            its frame rate and is encoded more finely.
     """
 
     overwrite: bool = False
@@ -77,6 +113,26 @@ class OutputOptions:
     folder: Path | None = None
     resume: bool = False
     on_complete: Callable[[Path], None] | None = None
+    motion_out: Path | None = None
+
+    def resolved(self, inputs: Iterable[Path], outputs: Iterable[Path]) -> OutputOptions:
+        """The same, the motion's path absolute, after all that can be known of it beforehand is checked.
+
+        Args:
+            inputs: files that must never be replaced.
+            outputs: other files that the render will write.
+
+        Raises:
+            TalkheadError: see `check_motion_output`.
+        """
+        if self.motion_out is None:
+            return self
+        from talkhead_cli.motion_files import check_motion_output
+
+        target = check_motion_output(self.motion_out, self.overwrite, tuple(inputs), outputs)
+        return replace(self, motion_out=target)
+
+    given: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -172,4 +228,14 @@ def drive_event(clip: DrivingClip) -> Event:
         "duration_seconds": round(clip.duration_seconds, 3),
         "lost_frames": clip.lost_frames,
         "yaw": round(clip.yaw, 1),
+    }
+
+
+def motion_event(saved: SavedMotion) -> Event:
+    """What was found in a motion file."""
+    return {
+        "event": "motion",
+        "num_frames": saved.motion.num_frames,
+        "fps": show_fps(saved.motion.fps),
+        "duration_seconds": round(saved.duration_seconds, 3),
     }

@@ -7,11 +7,15 @@ colour is what the renderer makes of the person standing before that colour.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from talkhead_models.doubled import Doubled
 
 Array = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
@@ -53,17 +57,26 @@ class Cutout:
 
     Attributes:
         layer: (H, W, 4) float32, colours 0 to 255 multiplied by their alpha, and alpha 0 to 255.
+        moving: the layer as it is warped, as the opaque picture is.
         fixed: (H, W, 4) float32 likewise, what does not move with the person; None where that is nothing.
         bleed: pixels that colours reach beyond the outline.
     """
 
     layer: Array
+    moving: Doubled[Array]
     fixed: Array | None
     bleed: int
 
     @classmethod
     def create(
-        cls, image: Bytes, matte: Array, behind: Bytes, moving: Bytes, unit: float, own: bool
+        cls,
+        image: Bytes,
+        matte: Array,
+        behind: Bytes,
+        moving: Bytes,
+        unit: float,
+        own: bool,
+        box: tuple[int, int, int, int],
     ) -> Cutout:
         """Take a portrait apart.
 
@@ -74,6 +87,7 @@ class Cutout:
             moving: (H, W) uint8, 0 where nothing ever moves.
             unit: outer-eye distance in pixels.
             own: the matte is the picture's own transparency: it is taken as it is, and all that it shows is kept.
+            box: x0, y0, x1, y1 of what moves.
         """
         colours, wall = image.astype(np.float32), behind.astype(np.float32)
         person = None
@@ -87,20 +101,20 @@ class Cutout:
             front += (person * share - front) * (1 - ramp(share, *FAINT))
         layer = np.concatenate([front, 255 * share], -1).astype(np.float32)
         fixed = np.where(moving[..., None] == 0, layer, np.float32(0)) if own else None
-        return cls(layer, fixed, max(1, round(BLEED * unit)))
+        warped = Doubled.of(layer, box, cv2.INTER_LANCZOS4)
+        return cls(layer, warped, fixed, max(1, round(BLEED * unit)))
 
-    def moved(self, position: Array, weight: Array | None, corner: tuple[int, int]) -> Array:
+    def moved(
+        self, maps: Sequence[NDArray[Any]], weight: Array | None, corner: tuple[int, int]
+    ) -> Array:
         """The layer of a frame's moving box, (h, w, 4) float32.
 
         Args:
-            position: (h, w, 2) float32, where in the portrait each pixel comes from.
+            maps: where in `moving` each pixel comes from, in OpenCV's fixed point.
             weight: (h, w) float32, the share of what is moved; None is all.
             corner: x, y of the box.
         """
-        # As the colours of the opaque frame are: linear would be softer.
-        warped = cv2.remap(
-            self.layer, position, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
-        )
+        warped = self.moving.warp(maps)
         if weight is not None:
             warped *= weight[..., None]
             if self.fixed is not None:
@@ -117,7 +131,7 @@ class Cutout:
         # A transparent pixel has no colour of its own: it takes that of what is near.
         seen = alpha > 0
         front = np.where(seen, layer[..., :3], near[..., :3])
-        # Cubic interpolation overshoots: what is more than opaque is opaque, and of the same colour.
+        # A long kernel overshoots: what is more than opaque is opaque, and of the same colour.
         own = np.where(alpha < 255, alpha, np.maximum(layer[..., 3:], 255))
         share = np.where(seen, own, near[..., 3:])
         colours = np.where(share > 1e-3, front * 255 / np.maximum(share, 1e-3), 0)

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from talkhead_models.basis import Pose
 from talkhead_models.body import Placed
-from talkhead_models.detail import WINDOW, Detail, enlarge, fine_structure
+from talkhead_models.detail import WINDOW, Detail, fine_structure
 from talkhead_models.patches import (
     PIXELS_PER_UNIT,
     Patch,
@@ -33,6 +33,7 @@ from talkhead_models.patches import (
 )
 from talkhead_models.refiner import Refiner, Residuals, compose, half_precision, own_share
 from talkhead_models.rig import FaceRig
+from talkhead_models.sharpening import Box, Sharp, Sharpener, finer, window_at, window_frame
 from talkhead_models.warp import box_of, coverage, invert_affine, transform
 
 Array = NDArray[np.float32]
@@ -77,14 +78,6 @@ class Painted(NamedTuple):
     inside_frame: Array | None = None
 
 
-def finer(frame: Array, levels: int) -> Array:
-    """A patch frame (2, 3) at 2**levels of the resolution; pixel centres are at integers."""
-    factor = 2.0**levels
-    result = frame * factor
-    result[:, 2] += (factor - 1) / 2
-    return np.asarray(result, np.float32)
-
-
 def to_tensor(picture: Bytes, tint: Array) -> Tensor:
     """(1, 3, h, w) float from -1 up of a picture (h, w, 3) divided by its tint."""
     value = torch.from_numpy(picture / tint).permute(2, 0, 1)[None].float()
@@ -117,10 +110,8 @@ class PatchPainter:
         triangles: (N, 3) of the mesh.
         refiner: the network; None leaves the patch as warped.
         crop, hole: the portrait's own patch (1, 3, h, w) and hole (1, 1, h, w).
-        detail: network for `levels` doublings of the inside.
-        levels: 0, 1 or 2.
-        own: the portrait's fine structure in the detail's window, and how far its own mouth shows, a level each.
-        crispness: how much detail the portrait bears, in [0, 1].
+        levels: how often the inside's resolution is doubled: 0, 1 or 2.
+        sharpener: does that; None for no levels.
         grain: (h', w') float32 in levels, of the portrait, in the window at the finest level; None for none.
         tint: (3,) float32; the networks, who learned from photographs, see the picture divided by it.
     """
@@ -133,10 +124,8 @@ class PatchPainter:
     refiner: Refiner | None
     crop: Tensor
     hole: Tensor
-    detail: Detail | None = None
     levels: int = 0
-    own: tuple[tuple[Tensor, Tensor], ...] = ()
-    crispness: float = 1.0
+    sharpener: Sharpener | None = None
     grain: Array | None = None
     tint: Array = field(default_factory=lambda: np.ones(3, np.float32))
 
@@ -186,7 +175,6 @@ class PatchPainter:
         self, rig: FaceRig, detail: Detail | None, device: torch.device | str
     ) -> None:
         ratio = rig.unit / PIXELS_PER_UNIT
-        self.detail = detail
         self.levels = sum(ratio >= start for start in LEVEL_FROM) if detail else 0
         share = own_share(self.hole)
         own = []
@@ -196,9 +184,8 @@ class PatchPainter:
             share = F.interpolate(share, scale_factor=2.0, mode="bilinear", align_corners=False)
             rows, columns = window_at(level)
             own.append((fine_structure(picture)[..., rows, columns], share[..., rows, columns]))
-        self.own = tuple(own)
-        if own:
-            self.crispness = crispness_of(picture)
+        if detail is not None and own:
+            self.sharpener = Sharpener(detail, own, crispness_of(picture))
         self.grain = grain_of(picture, self.levels)
 
     def _crop_at(self, rig: FaceRig, level: int) -> Tensor:
@@ -209,8 +196,10 @@ class PatchPainter:
         return to_tensor(crop_patch(spec, fine.image, finer(fine.frame, level)), self.tint)
 
     @torch.inference_mode()
-    def paint(self, placed: Sequence[Placed], threads: int) -> list[Painted]:
-        """The patch in some frames, networks run on all of them at once."""
+    def paint(
+        self, placed: Sequence[Placed], threads: int, sources: Sequence[PatchSource] | None = None
+    ) -> list[Painted]:
+        """The patch in some frames, networks run on all at once; `sources` are what each one's skin is warped from."""
         refiner = self.refiner
         if refiner is None:
             raise ValueError(f"there is no network for the {self.spec.name} patch")
@@ -219,8 +208,9 @@ class PatchPainter:
 
         def warp(index: int) -> Patch:
             frame = placed[index]
+            source = sources[index] if sources else self.source
             return warp_patch(
-                self.spec, self.source, frame.mesh, frames[index], self.triangles, frame.gaze
+                self.spec, source, frame.mesh, frames[index], self.triangles, frame.gaze
             )
 
         with ThreadPoolExecutor(threads) as pool:
@@ -249,35 +239,31 @@ class PatchPainter:
             values = to_levels(residuals.inside) * self.tint
             return [Painted(frames[i], skin_levels[i], values[i]) for i in range(size)]
         rows, columns = WINDOW
-        whole = compose(skin, base, hole, residuals)[..., rows, columns]
-        fine = self._sharpen(whole, (base + residuals.inside)[..., rows, columns], placed, frames)
-        values = (to_levels(fine) + 127.5) * self.tint
-        if self.grain is not None:
-            values += self.grain[..., None] * (0.3 + 0.7 * values / 255)
-        places = [window_frame(frame, self.levels) for frame in frames]
-        return [Painted(frames[i], skin_levels[i], values[i], places[i]) for i in range(size)]
-
-    def _sharpen(
-        self, whole: Tensor, inside: Tensor, placed: Sequence[Placed], frames: Sequence[Array]
-    ) -> Tensor:
-        """The inside of the mouths at the finest level, (B, 3, h', w'), from the refined patches' windows."""
-        fine = inside
-        for level in range(1, self.levels + 1):
-            rough = enlarge(whole)
-            size = (rough.shape[3], rough.shape[2])
+        if self.sharpener is None:
+            painted = (base + residuals.inside)[..., rows, columns]
+            box = Box(0, painted.shape[2], 0, painted.shape[3])
+            fine = [Sharp(painted[i : i + 1], box) for i in range(size)]
+        else:
+            whole = compose(skin, base, hole, residuals)[..., rows, columns]
             outline = list(self.spec.holes[0])
-            holes = [
-                coverage(transform(p.mesh[outline, :2], window_frame(frame, level)), size, 2)
-                for p, frame in zip(placed, frames, strict=True)
+            fine = [
+                self.sharpener.sharpen(whole[i : i + 1], placed[i].mesh[outline, :2], frames[i])
+                for i in range(size)
             ]
-            hole = torch.from_numpy(np.stack(holes))[:, None].to(whole.device)
-            own, share = (value.expand(len(rough), -1, -1, -1) for value in self.own[level - 1])
-            assert self.detail is not None
-            with half_precision(whole.device):
-                fine = self.detail(rough, hole, own, share).float()
-            fine = rough + (fine - rough) * self.crispness
-            whole = rough + (fine - rough) * hole
-        return fine
+        return [
+            Painted(frames[i], skin_levels[i], *self._finish(fine[i], frames[i]))
+            for i in range(size)
+        ]
+
+    def _finish(self, sharp: Sharp, frame: Array) -> tuple[Array, Array]:
+        """Levels (h', w', 3) of the inside of a mouth, the portrait's grain over them, and their frame (2, 3)."""
+        values = (to_levels(sharp.picture)[0] + 127.5) * self.tint
+        rows, columns = sharp.box.slices
+        if self.grain is not None:
+            values += self.grain[rows, columns, None] * (0.3 + 0.7 * values / 255)
+        place = window_frame(frame, self.levels)
+        place[:, 2] -= (columns.start, rows.start)
+        return values, place
 
     def paste(self, out: Bytes, frame: Placed, painted: Painted | None) -> None:
         """Compose the patch's holes and residuals into a frame (H, W, 3), in place."""
@@ -333,20 +319,6 @@ def hole_of(spec: PatchSpec, source: PatchSource) -> Tensor:
     size = (spec.width, spec.height)
     hole = np.max([coverage(points[list(outline)], size) for outline in spec.holes], 0)
     return torch.from_numpy(np.asarray(hole, np.float32))[None, None]
-
-
-def window_at(level: int) -> tuple[slice, slice]:
-    """Rows and columns of the mouth's window at 2**level of the patch's resolution."""
-    rows, columns = (slice(s.start << level, s.stop << level) for s in WINDOW)
-    return rows, columns
-
-
-def window_frame(frame: Array, level: int) -> Array:
-    """From picture pixels to pixels of the window at 2**level of the patch's resolution."""
-    result = finer(frame, level)
-    rows, columns = window_at(level)
-    result[:, 2] -= (columns.start, rows.start)
-    return result
 
 
 def to_levels(picture: Tensor) -> Array:

@@ -93,14 +93,26 @@ def apply_affines(
         into: (H, W, 2) float32, overwritten where an id is set.
         origin: position of the raster's pixel (0, 0).
     """
-    rows, columns = np.nonzero(ids >= 0)
-    chosen = np.take(affines, ids[rows, columns], axis=0)
-    x, y = (
-        columns.astype(np.float32) + np.float32(origin[0]),
-        rows.astype(np.float32) + np.float32(origin[1]),
-    )
-    into[rows, columns, 0] = chosen[:, 0] * x + chosen[:, 1] * y + chosen[:, 2]
-    into[rows, columns, 1] = chosen[:, 3] * x + chosen[:, 4] * y + chosen[:, 5]
+    covered = ids >= 0
+    seen = np.flatnonzero(covered.any(0))
+    if not len(seen):
+        return
+    # All pixels between the first and the last column, covered or not: a coefficient at a time is five times as fast
+    # as all six of the covered pixels.
+    columns = slice(int(seen[0]), int(seen[-1]) + 1)
+    chosen, covered = np.maximum(ids[:, columns], 0), covered[:, columns]
+    coefficients = np.ascontiguousarray(affines.T)
+    x = np.arange(columns.start, columns.stop, dtype=np.float32) + np.float32(origin[0])
+    y = (np.arange(len(ids), dtype=np.float32) + np.float32(origin[1]))[:, None]
+    for axis in (0, 1):
+        along_x, along_y, constant = coefficients[3 * axis : 3 * axis + 3]
+        position = along_x.take(chosen)
+        position *= x
+        part = along_y.take(chosen)
+        part *= y
+        position += part
+        position += constant.take(chosen)
+        np.copyto(into[:, columns, axis], position, where=covered)
 
 
 def coverage(polygon: Array, size: tuple[int, int], supersample: int = 4) -> Array:

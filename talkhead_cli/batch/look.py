@@ -164,7 +164,12 @@ def look_at_portrait(path: Path, backend: str, background: str) -> dict[str, Any
     from talkhead_cli.face.backend import get_backend
     from talkhead_cli.face.image import read_portrait_image
     from talkhead_cli.face.portrait import face_problem
+    from talkhead_cli.film import is_film
 
+    if is_film(path):
+        raise InputError(
+            f"{path}: is a film, and a batch takes pictures; dub it with `talkhead render`"
+        )
     source = read_portrait_image(path, background or None)
     faces = get_backend(backend).detect(source.pixels)
     height, width = source.pixels.shape[:2]

@@ -75,7 +75,10 @@ class RenderOptions:
     ]
     fps: Annotated[
         str | None,
-        typer.Option(help="Frame rate: 25, 29.97, 30000/1001, ...", rich_help_panel=PICTURE),
+        typer.Option(
+            help="Frame rate: 25, 29.97, 30000/1001, ...; a film keeps its own unless given.",
+            rich_help_panel=PICTURE,
+        ),
     ]
     crf: Annotated[
         int | None,

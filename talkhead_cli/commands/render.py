@@ -15,7 +15,10 @@ from talkhead_cli.commands.options import takes_render_options
 def render(
     context: typer.Context,
     portrait: Annotated[
-        Path, typer.Argument(help="Picture with a face: PNG, JPEG, WebP, HEIC, ...")
+        Path,
+        typer.Argument(
+            help="Picture with a face: PNG, JPEG, WebP, HEIC, ...; or a film to be dubbed."
+        ),
     ],
     output: Annotated[
         str,
@@ -35,6 +38,14 @@ def render(
     drive: Annotated[
         Path | None,
         typer.Option(help="Film of a face whose motion is used instead of generated motion."),
+    ] = None,
+    motion_in: Annotated[
+        Path | None,
+        typer.Option(help="Motion file (.npz, .csv) that is used instead of generated motion."),
+    ] = None,
+    motion_out: Annotated[
+        Path | None,
+        typer.Option(help="Write the motion of the video: .npz, or .csv of ARKit blendshapes."),
     ] = None,
     preset: Annotated[
         str | None, typer.Option(help="Name or path of a preset; see `talkhead presets list`.")
@@ -83,8 +94,18 @@ def render(
     from talkhead_cli.render import OutputOptions, render_file
     from talkhead_cli.settings import resolve_settings
 
-    settings = resolve_settings(preset, {"device": device, **given}, driven=drive is not None)
-    options = OutputOptions(overwrite, not no_sidecar, dry_run, stream, resume=resume)
+    driven = drive is not None or motion_in is not None
+    settings = resolve_settings(preset, {"device": device, **given}, driven=driven)
+    options = OutputOptions(
+        overwrite,
+        not no_sidecar,
+        dry_run,
+        stream,
+        resume=resume,
+        motion_out=motion_out,
+        given=frozenset(key for key, value in given.items() if value is not None),
+    )
+    files = portrait, audio, output
     with reporter:
-        result = render_file(settings, portrait, audio, output, reporter, options, drive=drive)
+        result = render_file(settings, *files, reporter, options, drive=drive, motion_in=motion_in)
     reporter.finish_render(result)

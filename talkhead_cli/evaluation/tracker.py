@@ -46,12 +46,12 @@ _trackers: dict[str, Any] = {}
 
 def shared_tracker(role: str) -> Any:
     """The process's one mediapipe face mesh for a role, ready for another video."""
-    import mediapipe
+    from talkhead_cli.face.graphs import import_mediapipe
 
     if role in _trackers:
         _trackers[role].reset()
     else:
-        mesh = mediapipe.solutions.face_mesh
+        mesh = import_mediapipe().solutions.face_mesh
         _trackers[role] = mesh.FaceMesh(refine_landmarks=True, max_num_faces=1)
     return _trackers[role]
 

@@ -88,6 +88,7 @@ class MediapipeGraphs:
         Returns:
             (478, 3) float32 pixels of the patch, or None where the network sees no face.
         """
+        import_mediapipe()
         from mediapipe.framework.formats import rect_pb2
 
         whole = rect_pb2.NormalizedRect(x_center=0.5, y_center=0.5, width=1.0, height=1.0)
@@ -133,8 +134,18 @@ class MediapipeGraphs:
             return result
 
 
+def import_mediapipe() -> Any:
+    """The library, without the plotting that it brings along."""
+    from talkhead_cli.lazy import put_off
+
+    with put_off("matplotlib.pyplot"):
+        import mediapipe
+    return mediapipe
+
+
 def make_graph(name: str) -> Any:
     """Start one graph: "detect-short", "detect-full", "mesh", "segment" or "hands"."""
+    solutions = import_mediapipe().solutions
     from mediapipe.python.solution_base import SolutionBase
 
     if name == "mesh":
@@ -145,17 +156,16 @@ def make_graph(name: str) -> Any:
         return SolutionBase(
             graph_config=config, side_inputs={"with_attention": True}, outputs=["landmarks"]
         )
-    import mediapipe
 
-    class Segmentation(mediapipe.solutions.selfie_segmentation.SelfieSegmentation):  # type: ignore[misc]
+    class Segmentation(solutions.selfie_segmentation.SelfieSegmentation):  # type: ignore[misc,name-defined]
         def process(self, inputs: dict[str, Any]) -> Any:
             return super().process(inputs["image"])
 
-    class Detector(mediapipe.solutions.face_detection.FaceDetection):  # type: ignore[misc]
+    class Detector(solutions.face_detection.FaceDetection):  # type: ignore[misc,name-defined]
         def process(self, inputs: dict[str, Any]) -> Any:
             return super().process(inputs["image"])
 
-    class Hands(mediapipe.solutions.hands.Hands):  # type: ignore[misc]
+    class Hands(solutions.hands.Hands):  # type: ignore[misc,name-defined]
         def process(self, inputs: dict[str, Any]) -> Any:
             return super().process(inputs["image"])
 

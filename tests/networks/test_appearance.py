@@ -20,14 +20,12 @@ from talkhead_models.detail import Detail, DetailConfig, enlarge, fine_structure
 from talkhead_models.motion import APPEARANCE_SIZE
 from talkhead_models.painting import (
     crispness_of,
-    finer,
     grain_of,
     tint_of,
-    window_at,
-    window_frame,
 )
 from talkhead_models.patches import PatchSource
 from talkhead_models.refiner import Refiner, RefinerConfig, own_inside, own_share
+from talkhead_models.sharpening import finer, window_at, window_frame
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "models" / "training"))
 from refiner_parts import augment, measures

@@ -107,11 +107,11 @@ def test_alpha_moves_as_the_pixels_do(cut: tuple[FaceRenderer, np.ndarray]) -> N
     body = renderer.body
     x0, y0, x1, y1 = body.box
     for frame, place in zip(frames, body.place(motion()), strict=True):
-        position, still = body._map(place)
-        source = renderer.cutout.layer[..., 3]
-        warped = cv2.remap(source, position, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        maps, weight = body.whole_map(place)
+        assert weight is not None
+        warped = renderer.cutout.moving.warp(maps)[..., 3]
         # At the rim, where the opaque picture fades into the wall, alpha does as well.
-        shown = body._weight(position, still) > 0.999
+        shown = weight > 0.999
         warped = np.clip(warped, 0, 255)
         error = np.abs(frame[y0:y1, x0:x1, 3] - warped)
         assert error[shown].max() <= 1

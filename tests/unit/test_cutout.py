@@ -14,6 +14,9 @@ UNIT = 40.0
 SIDE = 160
 
 
+BOX = (0, 0, SIDE, SIDE)
+
+
 def disc(radius: float, blur: float) -> np.ndarray:
     """A soft disc (SIDE, SIDE) in [0, 1]."""
     mask = np.zeros((SIDE, SIDE), np.float32)
@@ -42,7 +45,7 @@ def test_own_transparency_is_kept_and_any_colour_may_lie_behind(seed: int) -> No
     image, wall = layered(seed, matte)
     behind = np.full_like(image, wall)
     moving = np.full(matte.shape, 255, np.uint8)
-    cutout = Cutout.create(image, matte, behind, moving, UNIT, own=True)
+    cutout = Cutout.create(image, matte, behind, moving, UNIT, True, BOX)
     colours, alpha = cutout.straight(cutout.layer)
     assert np.abs(alpha - 255 * matte).max() <= 0.5 + 1e-3
     assert np.abs(over(colours, alpha, wall) - image).max() <= 2
@@ -80,8 +83,8 @@ def test_inside_is_opaque_and_outside_clear() -> None:
     wall = rng.integers(0, 256, image.shape, dtype=np.uint8)
     mask = np.minimum(disc(45, 3), 0.8)
     moving = np.full(mask.shape, 255, np.uint8)
-    _, alpha = Cutout.create(image, mask, wall, moving, UNIT, own=False).straight(
-        Cutout.create(image, mask, wall, moving, UNIT, own=False).layer
+    _, alpha = Cutout.create(image, mask, wall, moving, UNIT, False, BOX).straight(
+        Cutout.create(image, mask, wall, moving, UNIT, False, BOX).layer
     )
     rows, columns = np.indices(alpha.shape) - SIDE // 2
     distance = np.hypot(rows, columns)
@@ -93,7 +96,9 @@ def test_transparent_pixels_near_the_outline_have_its_colour() -> None:
     matte = (disc(45, 0.6) > 0.5).astype(np.float32)
     image = np.where(matte[..., None] > 0, np.uint8([200, 40, 30]), np.uint8([0, 0, 255]))
     behind = np.full_like(image, (0, 0, 255))
-    cutout = Cutout.create(image, matte, behind, np.full(matte.shape, 255, np.uint8), UNIT, True)
+    cutout = Cutout.create(
+        image, matte, behind, np.full(matte.shape, 255, np.uint8), UNIT, True, BOX
+    )
     colours, alpha = cutout.straight(cutout.layer)
     ring = (alpha == 0) & (cv2.dilate(alpha, np.ones((3, 3), np.uint8)) > 0)
     assert ring.any()
@@ -106,9 +111,10 @@ def test_what_does_not_move_stays() -> None:
     matte[:20, :20] = 0.5  # a thing that is not the person's
     image = np.full((SIDE, SIDE, 3), 100, np.uint8)
     moving = np.zeros(matte.shape, np.uint8)
-    cutout = Cutout.create(image, matte, np.full_like(image, 255), moving, UNIT, own=True)
-    far = np.full((40, 40, 2), SIDE - 1, np.float32)
-    layer = cutout.moved(far, np.zeros((40, 40), np.float32), (0, 0))
+    cutout = Cutout.create(image, matte, np.full_like(image, 255), moving, UNIT, True, BOX)
+    far = cutout.moving.places(np.full((40, 40, 2), SIDE - 1, np.float32))
+    maps = cv2.convertMaps(far, None, cv2.CV_16SC2)
+    layer = cutout.moved(maps, np.zeros((40, 40), np.float32), (0, 0))
     assert np.allclose(layer[:20, :20, 3], 127.5)
     assert np.allclose(layer[20:, 20:, 3], 0)
 

@@ -9,6 +9,7 @@ from talkhead_models.bundle import BundleError
 
 
 def pretend_gpus(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    monkeypatch.setattr("talkhead_cli.devices.may_have_gpu", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: count > 0)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
 
@@ -17,6 +18,20 @@ def pretend_gpus(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
 def test_without_gpu(word: str, device: str, monkeypatch: pytest.MonkeyPatch) -> None:
     pretend_gpus(monkeypatch, 0)
     assert resolve_device(word) == device
+
+
+@pytest.mark.parametrize(
+    ("files", "platform"), [((), "linux"), (("/dev/null",), "linux"), ((), "darwin")]
+)
+def test_torch_is_asked_where_there_may_be_a_gpu(
+    files: tuple[str, ...], platform: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    monkeypatch.setattr("talkhead_cli.devices.GPU_FILES", files)
+    monkeypatch.setattr("sys.platform", platform)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: bool(asked.append(1)))
+    assert resolve_device("auto") == "cpu"
+    assert bool(asked) == (platform == "darwin" or bool(files))
 
 
 @pytest.mark.parametrize("word", ["cuda", "cuda:0", "cuda:1"])

@@ -1,0 +1,361 @@
+"""A film of a talking person as the picture of a render: what it is, its frames forwards and backwards, its face.
+
+Frames are decoded as they are asked for and not kept; what stays is one mesh a frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from talkhead_cli.drive import MAX_LOST, MAX_SIDE, MIN_FRAMES
+from talkhead_cli.errors import InputError, NoFaceError
+from talkhead_cli.evaluation.stream import VideoReader, read_video_header
+
+if TYPE_CHECKING:
+    from talkhead_models.film_face import FilmFace
+
+Pixels = NDArray[np.uint8]
+Array = NDArray[np.float32]
+Flags = NDArray[np.bool_]
+
+TEXT_CODECS = frozenset({"ansi", "bintext", "xbin", "idf"})
+"""What ffmpeg takes text files for."""
+
+BACKWARD_BYTES = 96 * 2**20
+"""Frames held at once to play a film backwards."""
+
+EXACT = "bicubic+accurate_rnd+full_chroma_int"
+"""How ffmpeg turns the film into RGB: its quicker ways cost what is not touched 18 dB before it is encoded again."""
+
+SEEK_SECONDS = 2
+"""A film is decoded from so much earlier on: the picture shown at a time may have come before it."""
+
+END_SLACK = 1.5
+"""How often its usual step from frame to frame a film may jump from its end to its beginning to be played in a loop."""
+
+SAME_PLACE = 0.03
+"""Outer-eye distances that the face may be off its first place at the end of such a film."""
+
+
+def is_film(path: Path) -> bool:
+    """Whether a file is a film rather than a picture: it has more than one frame, and is no animated picture.
+
+    Raises:
+        MediaError: ffmpeg is missing.
+    """
+    from talkhead_cli.face.image import open_image
+
+    try:
+        open_image(path).close()
+    except InputError:
+        try:
+            header = read_video_header(path)
+            if header.codec in TEXT_CODECS:
+                return False
+            if header.seconds is not None:
+                return header.expected_frames > 1
+            # Recordings of browsers, for one, do not say how long they are.
+            with VideoReader(path, header.fps) as reader:
+                return len(list(islice(reader, 2))) > 1
+        except InputError:
+            return False
+    return False
+
+
+class FilmReader(VideoReader):
+    """Decodes some frames of a film at a constant rate: upright, with square pixels, of even size.
+
+    Args:
+        path: the film.
+        fps: frames a second.
+        start: the first frame wanted.
+        count: how many.
+        size: longest side; larger pictures are made smaller, smaller ones stay. None keeps the film's.
+        seek: skip to the place instead of decoding all that comes before it.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        fps: Fraction,
+        start: int,
+        count: int,
+        size: int | None = None,
+        *,
+        seek: bool = False,
+    ) -> None:
+        fit = f"min(1,{size}/max(iw*sar,ih))" if size else "1"
+        # Frames are numbered on the whole film's time scale, wherever decoding begins.
+        filters = f"fps={fps}:start_time=0," if start == 0 or not seek else f"fps={fps},"
+        filters += (
+            f"trim=start_pts={start}:end_pts={start + count},setpts=PTS-STARTPTS,"
+            f"scale=w='max(2,trunc(iw*sar*{fit}))':h='max(2,trunc(ih*{fit}))':flags={EXACT},"
+            "crop=trunc(iw/2)*2:trunc(ih/2)*2:0:0"
+        )
+        super().__init__(path, fps, filters)
+        if seek and start > 0:
+            place = max(0.0, float(start / fps) - SEEK_SECONDS)
+            at = self._command.index("-i")
+            self._command[at:at] = ["-ss", f"{place:.6f}", "-copyts", "-start_at_zero"]
+
+
+@dataclass(frozen=True)
+class Film:
+    """A film as far as a render uses it.
+
+    Attributes:
+        path: the file.
+        fps: frames a second it is read at.
+        size: longest side of its pictures as read; None is the film's own.
+        num_frames: N, frames used; at least 2 where more are played.
+        loops: its end meets its beginning; played again from there, otherwise backwards and forwards.
+    """
+
+    path: Path
+    fps: Fraction
+    size: int | None
+    num_frames: int
+    loops: bool = False
+
+    def index_at(self, position: int) -> int:
+        """Which frame is shown at a position of the video."""
+        if self.loops or self.num_frames == 1:
+            return position % self.num_frames
+        turn = 2 * self.num_frames - 2
+        place = position % turn
+        return place if place < self.num_frames else turn - place
+
+    def play(self, start: int, end: int) -> Iterator[tuple[int, Pixels]]:
+        """Frames for positions of the video, each with its number, (H, W, 3) uint8 RGB.
+
+        Raises:
+            InputError: the film cannot be read a second time.
+        """
+        position = start
+        while position < end:
+            first = self.index_at(position)
+            step = self.index_at(position + 1) - first
+            length = 1
+            while (
+                position + length < end
+                and self.index_at(position + length) == first + step * length
+            ):
+                length += 1
+            if step == -1:
+                yield from self._backwards(first, length)
+            else:
+                yield from self._forwards(first, length)
+            position += length
+
+    def frame(self, index: int) -> Pixels:
+        """One frame."""
+        return self._block(index, 1)[0]
+
+    def _forwards(self, start: int, length: int) -> Iterator[tuple[int, Pixels]]:
+        """Frames from `start` on; all that come before are decoded too, since no seeking is as sure."""
+        given = 0
+        with FilmReader(self.path, self.fps, start, length, self.size) as reader:
+            for frame in reader:
+                yield start + given, frame
+                given += 1
+        if given < length:
+            raise self._unlike(start + given)
+
+    def _backwards(self, first: int, length: int) -> Iterator[tuple[int, Pixels]]:
+        """Frames from `first` down, as many as fit into memory at a time."""
+        last, held = first - length, 8
+        while first > last:
+            count = min(held, first - last)
+            frames = self._block(first - count + 1, count)
+            held = max(1, BACKWARD_BYTES // frames[0].nbytes)
+            yield from zip(range(first, first - count, -1), reversed(frames), strict=True)
+            first -= count
+
+    def _block(self, start: int, count: int) -> list[Pixels]:
+        """Some frames; where a file cannot be sought in, or stands still for long, it is decoded from its beginning."""
+        for seek in (True, False):
+            with FilmReader(self.path, self.fps, start, count, self.size, seek=seek) as reader:
+                try:
+                    frames = list(reader)
+                except InputError:
+                    continue
+            if len(frames) == count:
+                return frames
+        raise self._unlike(start)
+
+    def _unlike(self, index: int) -> InputError:
+        return InputError(
+            f"{self.path}: frame {index} cannot be decoded a second time; convert the film with ffmpeg"
+        )
+
+
+@dataclass(frozen=True)
+class TrackedFilm:
+    """A film and the face in it.
+
+    Attributes:
+        film: what is played.
+        face: through all its frames.
+        lost_frames: frames without a face, which stay as they are.
+        turned_frames: frames in which the head is turned too far.
+        first: (H, W, 3) uint8 RGB, the frame that shows the mouth best.
+        reference: its number.
+    """
+
+    film: Film
+    face: FilmFace
+    lost_frames: int
+    turned_frames: int
+    first: Pixels
+    reference: int
+
+
+def load_film(
+    path: Path,
+    num_frames: int,
+    fps: Fraction,
+    size: int | None = None,
+    choice: str = "largest",
+) -> TrackedFilm:
+    """Track a face through the part of a film that is used.
+
+    Args:
+        path: the film.
+        num_frames: of the video; no more of the film is read.
+        fps: frames a second to read it at.
+        size: longest side of the video; None keeps the film's.
+        choice: of the face, as for `select_face`, in the first frame.
+
+    Raises:
+        InputError: not a film, or one too short or too small.
+        NoFaceError: no face, or too seldom, or too small.
+        UsageError: the choice cannot be read.
+    """
+    from talkhead_models.basis import FaceBasis
+    from talkhead_models.film_face import FilmFace
+
+    whole = next(iter_film(path, fps, 1, size), None)
+    if whole is None:
+        raise InputError(f"{path} has no pictures: give a film of a talking person")
+    track = Track(path, whole.shape, choice)
+    longest = min(MAX_SIDE, max(whole.shape[:2]))
+    for picture in iter_film(path, fps, num_frames, longest):
+        track.push(picture)
+    meshes, tracked = track.result()
+    face = FilmFace.measure(meshes, tracked, FaceBasis.load(), fps)
+    loops = len(tracked) < num_frames and track.ends_meet()
+    film = Film(path, fps, size, len(tracked), loops)
+    turned = int((face.strength[tracked] == 0).sum())
+    reference = face.reference()
+    return TrackedFilm(film, face, int((~tracked).sum()), turned, film.frame(reference), reference)
+
+
+def iter_film(path: Path, fps: Fraction, count: int, size: int | None) -> Iterator[Pixels]:
+    """The first frames of a film."""
+    with FilmReader(path, fps, 0, count, size) as reader:
+        yield from reader
+
+
+class Track:
+    """The face of a film, frame after frame, in the pixels of the video.
+
+    Args:
+        path: the film.
+        shape: of the video's pictures, (H, W, 3).
+        choice: of the face, in the video's pixels.
+    """
+
+    def __init__(self, path: Path, shape: tuple[int, ...], choice: str) -> None:
+        self.path = path
+        self.shape = shape
+        self.choice = choice
+        self.meshes: list[Array | None] = []
+        self.steps: list[float] = []
+        self.first: Pixels | None = None
+        self.last: Pixels | None = None
+
+    def push(self, picture: Pixels) -> None:
+        """The next frame, possibly smaller than the video's."""
+        from talkhead_cli.evaluation.tracker import FaceTracker
+
+        factors = [have / want for have, want in zip(picture.shape, self.shape[:2], strict=False)]
+        if self.last is None:
+            self.first = picture
+            choice = scaled_choice(self.choice, factors[1], factors[0])
+            self.tracker = FaceTracker("film", picture, choice)
+        else:
+            self.steps.append(difference(picture, self.last))
+        self.last = picture
+        mesh = self.tracker.find(picture)
+        if mesh is not None:
+            half = np.array([0.5, 0.5, 0], np.float32)
+            scale = np.array([factors[1], factors[0], factors[1]], np.float32)
+            mesh = np.asarray((mesh + half) / scale - half, np.float32)
+        self.meshes.append(mesh)
+
+    def result(self) -> tuple[Array, Flags]:
+        """Meshes (T, 478, 3) float32 pixels, zeros where no face is seen, and where one is seen (T,).
+
+        Raises:
+            InputError: too few frames.
+            NoFaceError: no face, or too seldom, or too small.
+        """
+        from talkhead_cli.face.portrait import MIN_SCALED_FACE
+
+        tracked = np.array([mesh is not None for mesh in self.meshes])
+        if len(tracked) < MIN_FRAMES:
+            raise InputError(
+                f"{self.path} has only {len(tracked)} frames to use: give a longer film, or longer speech"
+            )
+        lost = 1 - tracked.mean()
+        if lost == 1:
+            raise NoFaceError(f"{self.path}: no face is seen; give a film of one talking person")
+        if lost > MAX_LOST:
+            raise NoFaceError(
+                f"{self.path}: no face is seen in {lost:.0%} of the frames; "
+                "give a film that shows one face throughout"
+            )
+        nothing = np.zeros((478, 3), np.float32)
+        meshes = np.stack([nothing if mesh is None else mesh for mesh in self.meshes])
+        width = float(np.median(np.ptp(meshes[tracked][:, :, 0], axis=1)))
+        if width < MIN_SCALED_FACE:
+            raise NoFaceError(
+                f"{self.path}: the face is only {width:.0f} pixels wide, at least {MIN_SCALED_FACE} are needed; "
+                "use a larger film or a closer crop"
+            )
+        return meshes, tracked
+
+    def ends_meet(self) -> bool:
+        """Whether the last frame leads on to the first as any frame leads on to the next."""
+        start, end = self.meshes[0], self.meshes[-1]
+        if start is None or end is None or not self.steps:
+            return False
+        assert self.first is not None
+        assert self.last is not None
+        eyes = [mesh[[33, 263], :2] for mesh in (start, end)]
+        unit = float(np.linalg.norm(eyes[0][1] - eyes[0][0]))
+        moved = float(np.linalg.norm(eyes[1] - eyes[0], axis=1).max())
+        jump = difference(self.first, self.last)
+        return moved < SAME_PLACE * unit and jump < END_SLACK * float(np.median(self.steps)) + 0.5
+
+
+def scaled_choice(choice: str, across: float, down: float) -> str:
+    """A choice of a face by its place, in the pixels of a picture of another size."""
+    if "," not in choice:
+        return choice
+    x, y = (float(part) for part in choice.split(","))
+    return f"{x * across:.2f},{y * down:.2f}"
+
+
+def difference(first: Pixels, second: Pixels) -> float:
+    """Mean difference of two pictures in levels, every fourth pixel looked at."""
+    thin = [picture[::4, ::4].astype(np.int16) for picture in (first, second)]
+    return float(np.abs(thin[0] - thin[1]).mean())
