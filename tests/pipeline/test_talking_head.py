@@ -90,7 +90,7 @@ def test_with_alpha_the_person_is_the_same(pipeline, portrait):
     assert 0.3 < (alpha == 255).mean() < 0.9
     assert (alpha == 0).mean() > 0.05
     error = np.abs(frames[..., :3].astype(int) - opaque).max(-1)
-    # Mouth and eyes are painted into it alike; at the very outline interpolation overshoots alpha. The opaque picture is
-    # warped in bands, whose maps are rounded to 1/32 of a pixel a little differently.
+    # Mouth and eyes are painted into it alike; at the very outline interpolation overshoots alpha. The maps of the
+    # opaque picture's bands are rounded to 1/32 of a pixel a little differently.
     inside = [cv2.erode(plane, np.ones((5, 5), np.uint8)) == 255 for plane in alpha]
     assert (error[np.stack(inside)] > 2).mean() < 1e-3
