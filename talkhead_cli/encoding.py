@@ -109,14 +109,16 @@ def picture_options(codec: str, encoder: str, crf: int, fps: Fraction) -> dict[s
 def hardware_options(encoder: str, crf: int) -> dict[str, Any]:
     """Options of a hardware encoder whose quality is about that of x264 at a crf."""
     family = encoder.rsplit("_", 1)[-1]
+    # AMF's and VA-API's quantizers of AV1 count to 255, all others to 51.
+    quantizer = max(1, crf) * (5 if encoder in {"av1_amf", "av1_vaapi"} else 1)
     if family == "nvenc":
-        return {"preset": "p4", "rc": "vbr", "cq": crf, "video_bitrate": 0}
+        return {"preset": "p4", "rc": "vbr", "cq": max(1, crf), "video_bitrate": 0}
     if family == "qsv":
         return {"preset": "veryfast", "global_quality": max(1, crf)}
     if family == "amf":
-        return {"quality": "speed", "rc": "cqp", "qp_i": crf, "qp_p": crf}
+        return {"quality": "speed", "rc": "cqp", "qp_i": quantizer, "qp_p": quantizer}
     if family == "vaapi":
-        return {"rc_mode": "CQP", "global_quality": max(1, crf)}
+        return {"rc_mode": "CQP", "global_quality": quantizer}
     if encoder.startswith("prores"):
         return {"profile:v": "hq"}
     # VideoToolbox counts from 1 to 100, larger is better.

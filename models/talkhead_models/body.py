@@ -190,9 +190,8 @@ class Body:
         if colour is not None:
             behind = np.full_like(self.image, colour)
         else:
+            # Of the whole picture: the moving box's own plate would leave a seam at its border.
             behind = background_plate(self.image, self.full_mask, self.rig.unit)
-            x0, y0, x1, y1 = self.box
-            behind[y0:y1, x0:x1] = self.plate
         own = colour is not None
         return Cutout.create(
             self.image, matte, behind, self.full_mask, self.rig.unit, own, self.box

@@ -2,6 +2,7 @@
 
 from fractions import Fraction
 
+import cv2
 import numpy as np
 import pytest
 
@@ -77,3 +78,19 @@ def test_frames_come_in_the_number_asked_for(pipeline, portrait):
     assert frames[0].shape[1:] == portrait.image.shape
     assert frames[0].dtype == np.uint8
     assert set(pipeline.hashes) >= {"face-basis", "talkhead", "refiner-mouth"}
+
+
+def test_with_alpha_the_person_is_the_same(pipeline, portrait):
+    clear = TalkingHeadPipeline(settings(alpha=True), pipeline.networks)
+    features = speech(0.4, 11, 0.9)
+    opaque = np.concatenate(list(pipeline.render(portrait, features, 6)))
+    frames = np.concatenate(list(clear.render(portrait, features, 6)))
+    assert frames.shape == (*opaque.shape[:3], 4)
+    alpha = frames[..., 3]
+    assert 0.3 < (alpha == 255).mean() < 0.9
+    assert (alpha == 0).mean() > 0.05
+    error = np.abs(frames[..., :3].astype(int) - opaque).max(-1)
+    # Mouth and eyes are painted into it alike; at the very outline interpolation overshoots alpha. The maps of the
+    # opaque picture's bands are rounded to 1/32 of a pixel a little differently.
+    inside = [cv2.erode(plane, np.ones((5, 5), np.uint8)) == 255 for plane in alpha]
+    assert (error[np.stack(inside)] > 2).mean() < 1e-3
