@@ -42,6 +42,7 @@ COLUMNS = {
     "mouth_rest": ("opening in pauses", ".2f"),
     "mouth_flicker": ("mouth flicker, levels", ".2f"),
     "film_mouth_flicker": ("  of the film itself", ".2f"),
+    "still_mouth_flicker": ("  as a portrait", ".2f"),
     "mouth_sharpness": ("mouth sharpness, levels", ".1f"),
     "film_mouth_sharpness": ("  of the film itself", ".1f"),
     "frames_per_second": ("frames/s, start-up included", ".1f"),

@@ -166,9 +166,10 @@ class JawWarp:
         grid = np.stack([columns, rows], -1)
         position = grid.copy()
         apply_affines(ids, triangle_affines(corners, origin), position, (x0, y0))
-        moved = (np.abs(position - grid) > STILL).any(-1)
+        way = np.abs(position - grid)
+        moved = np.maximum(way[..., 0], way[..., 1]) > STILL
         warped = cv2.remap(image, position, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-        out[y0:y1, x0:x1][moved] = warped[moved]
+        np.copyto(out[y0:y1, x0:x1], warped, where=moved[..., None])
         return out
 
 
@@ -304,7 +305,7 @@ def restore_above(out: Bytes, image: Bytes, frame: Placed) -> None:
     across = (np.arange(x0, x1, dtype=np.float32) - base[0]) * down[0]
     along = (np.arange(y0, y1, dtype=np.float32) - base[1]) * down[1]
     above = along[:, None] + across[None] < 0
-    out[y0:y1, x0:x1][above] = image[y0:y1, x0:x1][above]
+    np.copyto(out[y0:y1, x0:x1], image[y0:y1, x0:x1], where=above[..., None])
 
 
 def rig_at(face: FilmFace, index: int) -> FaceRig:

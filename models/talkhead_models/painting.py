@@ -203,15 +203,12 @@ class PatchPainter:
         refiner = self.refiner
         if refiner is None:
             raise ValueError(f"there is no network for the {self.spec.name} patch")
-        device = self.crop.device
-        frames = [patch_frame(self.spec, self.neutral, frame.pose) for frame in placed]
+        device, spec = self.crop.device, self.spec
+        frames = [patch_frame(spec, self.neutral, frame.pose) for frame in placed]
 
         def warp(index: int) -> Patch:
-            frame = placed[index]
-            source = sources[index] if sources else self.source
-            return warp_patch(
-                self.spec, source, frame.mesh, frames[index], self.triangles, frame.gaze
-            )
+            to, source = placed[index], sources[index] if sources else self.source
+            return warp_patch(spec, source, to.mesh, frames[index], self.triangles, to.gaze)
 
         with ThreadPoolExecutor(threads) as pool:
             patches = list(pool.map(warp, range(len(placed))))

@@ -15,7 +15,7 @@ from talkhead_cli.dub import FILM_CRF
 from talkhead_cli.evaluation.stream import read_video_header
 from talkhead_cli.film import FilmReader, load_film
 from tests.cli.conftest import Talkhead, contents
-from tests.conftest import decode_audio, decode_frames, leftovers, run_ffmpeg
+from tests.conftest import ROOT, decode_audio, decode_frames, leftovers, run_ffmpeg
 
 RATE = 20
 FRAMES = 24
@@ -144,3 +144,21 @@ def test_a_batch_refuses_films(film: Path) -> None:
     assert (
         problem == f"{film}: is a film, and a batch takes pictures; dub it with `talkhead render`"
     )
+
+
+def test_page_on_dubbing_is_true() -> None:
+    from talkhead_cli import film as films
+    from talkhead_cli.face.portrait import MIN_SCALED_FACE
+    from talkhead_models import dubbing, film_face
+
+    page = (ROOT / "docs" / "dubbing.md").read_text()
+    for words in (
+        f"at least {MIN_SCALED_FACE} pixels wide",
+        f"over {film_face.RAMP_SECONDS} s",
+        f"from {film_face.YAW_FULL:.0f} degrees",
+        f"from {film_face.YAW_NONE:.0f} on",
+        f"`--crf` is {FILM_CRF} unless",
+        f"({films.BACKWARD_BYTES >> 20} MB of them)",
+        f"over {max(dubbing.RING_DISTANCES)} outer-eye distances",
+    ):
+        assert words in page

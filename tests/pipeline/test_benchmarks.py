@@ -199,3 +199,20 @@ def test_gallery_of_one_portrait(
     assert "![face](face.jpg)" in page
     assert "no face found" in page
     assert "open vowel at" in page
+
+
+def test_dubbed_pictures_are_compared_above_the_mouth() -> None:
+    from dub import above, luma, psnr
+
+    mesh = np.zeros((478, 3), np.float32)
+    mesh[33], mesh[263], mesh[2] = (30, 40, 0), (70, 40, 0), (50, 60, 0)
+    region = above(mesh, (100, 100, 3))
+    assert region[:60].all()
+    assert not region[60:].any()
+    # A head on its side, the chin to the left.
+    mesh[33], mesh[263], mesh[2] = (60, 30, 0), (60, 70, 0), (40, 50, 0)
+    region = above(mesh, (100, 100, 3))
+    assert region[:, 41:].all()
+    assert not region[:, :41].any()
+    assert psnr([0.0, 2.0]) == pytest.approx(48.13, abs=0.01)
+    assert luma(np.full((1, 3), 10.0)) == pytest.approx(10)
