@@ -34,7 +34,7 @@ Pixels = TypeVar("Pixels", Array, Bytes)
 COARSE = 4
 """The rings' map is drawn at 1/COARSE of the resolution: it is smooth."""
 
-BAND = 64
+BAND = 256
 """Rows that are warped at once; a multiple of COARSE."""
 
 BORDER_STRIP = 0.045
