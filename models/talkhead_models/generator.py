@@ -20,9 +20,11 @@ from talkhead_models.autoencoder import (
     Autoencoder,
 )
 from talkhead_models.denoiser import Conditions, ContextCache, Denoiser
+from talkhead_models.joining import POSE as POSE
+from talkhead_models.joining import join
 from talkhead_models.lip_guide import AHEAD, PAST, LipGuide
 from talkhead_models.liveliness import EventConfig, events, smooth_pose, start_events
-from talkhead_models.motion import EXPRESSION_SIZE, GEOMETRY_SIZE, FaceMotion
+from talkhead_models.motion import FaceMotion
 from talkhead_models.sampling import chunk_noise, sample, student_predict, teacher_predict
 from talkhead_models.streaming import (
     ChunkPlan,
@@ -40,9 +42,6 @@ from talkhead_models.threads import one_thread
 FloatArray = NDArray[np.float32]
 
 FEATURES_PER_FRAME = 2
-
-POSE = slice(EXPRESSION_SIZE + 4, GEOMETRY_SIZE)
-"""Rotation and translation among a motion frame's numbers."""
 
 
 @dataclass(frozen=True)
@@ -158,6 +157,7 @@ class MotionGenerator:
             speech=silence(max(past_length(config), MARGIN, PAST), config.feature_size),
             reference=at_rest,
             style=np.asarray(self.parts.style if style is None else style, np.float32),
+            decoded=frame.copy(),
             pose=np.stack([frame[POSE], frame[POSE]]),
             events=start_events(self.parts.events, seed),
         )
@@ -218,11 +218,12 @@ class MotionGenerator:
                 .cpu()
                 .numpy()
             )
-        result, moved = self.finish(motion, joined, state, options)
+        result, moved = self.finish(join(motion, state.decoded), joined, state, options)
         following = replace(
             moved,
             chunk_index=state.chunk_index + 1,
             latents=history[0, -self.state_steps :].cpu().numpy().copy(),
+            decoded=motion[-1].copy(),
             speech=joined[own : own + len(state.speech)].copy(),
             remembered=remembered,
         )
@@ -294,10 +295,10 @@ class MotionGenerator:
     def finish(
         self, array: FloatArray, joined: FloatArray, state: StreamState, options: GenerateOptions
     ) -> tuple[FaceMotion, StreamState]:
-        """Decoded motion to what is shown: a steady head, closed lips, blinks and gaze.
+        """Joined motion to what is shown: a steady head, closed lips, blinks and gaze.
 
         Args:
-            array: (T, D) float32 from the decoder, changed in place.
+            array: (T, D) float32 from `join`, changed in place.
             joined: speech features from the state's first on.
             state: of the chunk before.
             options: how to sample.

@@ -21,7 +21,7 @@ from talkhead_models.speech_kinds import silent_features
 
 FloatArray = NDArray[np.float32]
 
-STATE_VERSION = 2
+STATE_VERSION = 3
 """Raised when a stored state of an older version can no longer be continued."""
 
 
@@ -59,6 +59,7 @@ class StreamState:
         latents: (C, Z) float32, the newest latents, oldest first.
         speech: (P, F) float32, the newest speech features, as many as the past steps' windows
             reach back.
+        decoded: (D,) float32, the newest frame as the decoder made it.
         reference: (R, reference_size) float32, the portrait: as a pseudo-video, or one frame.
         style: (style_size,) float32.
         pose: (2, 6) float32, where the two stages that smooth the head's pose stand.
@@ -72,6 +73,7 @@ class StreamState:
     chunk_index: int
     latents: FloatArray
     speech: FloatArray
+    decoded: FloatArray
     reference: FloatArray
     style: FloatArray
     pose: FloatArray
@@ -110,7 +112,9 @@ class StreamState:
         return cls(header["seed"], header["chunk_index"], **arrays, events=EventState(**events))
 
 
-ARRAY_FIELDS = ("latents", "speech", "reference", "style", "pose", "sink", "remembered")
+ARRAY_FIELDS = (
+    *("latents", "speech", "decoded", "reference", "style", "pose", "sink", "remembered"),
+)
 assert {f.name for f in fields(StreamState)} == {*ARRAY_FIELDS, "seed", "chunk_index", "events"}
 
 
