@@ -29,8 +29,8 @@ little more, for the steps are not all in one direction."""
 HELD_BACK = (0.12, 0.22, 0.22, 0.18, 0.13, 0.08, 0.04)
 """Share of the jump into a chunk that its first frames are held back by; most of it where lips would not be late."""
 
-HEAD_FRAMES = 12
-"""Frames over which the head makes good the whole of a jump: it is heavy, and nothing it does must be on time."""
+HEAD_FRAMES = 20
+"""Frames over which the head makes good what it is held back by: it is heavy, and nothing it does must be on time."""
 
 
 def delays_of(pace: tuple[float, ...]) -> Array:
@@ -60,16 +60,32 @@ def join(motion: Array, before: Array) -> Array:
     earlier = np.concatenate([before[None], motion[:-1]])
     share = np.resize(DELAYS, len(motion))[:, None]
     result = motion + share * (earlier - motion)
-    # The head is smoothed in time anyhow.
-    result[:, POSE] = motion[:, POSE]
-    jump = motion[0] - before
-    held = np.zeros((len(motion), 1), np.float32)
-    count = min(len(HELD_BACK), len(motion))
-    held[:count, 0] = HELD_BACK[:count]
-    head = np.zeros((len(motion), 1), np.float32)
-    count = min(HEAD_FRAMES, len(motion))
-    passed = (np.arange(count, dtype=np.float32) + 1) / (HEAD_FRAMES + 1)
-    head[:count, 0] = 1 - passed * passed * (3 - 2 * passed)
-    result -= held * jump
-    result[:, POSE] += (held - head) * jump[POSE]
+    held = np.array(HELD_BACK[: len(motion)], np.float32)
+    result[: len(held)] -= held[:, None] * (motion[0] - before)
+    result[:, POSE] = join_head(motion[:, POSE], before[POSE])
     return np.asarray(result, np.float32)
+
+
+def join_head(pose: Array, before: Array) -> Array:
+    """The head's pose as it goes on from the frame before; its pace within latents is left to smoothing in time.
+
+    As the decoder spreads a jump over a latent, the first one's way counts as a jump where it is longer than the second's.
+
+    Args:
+        pose: (T, 6) float32, T at least two latents.
+        before: (6,) float32.
+
+    Returns:
+        (T, 6) float32.
+    """
+    size = len(PACE)
+    first = np.linalg.norm(pose[size - 1] - before)
+    second = np.linalg.norm(pose[2 * size - 1] - pose[size - 1])
+    jumped = np.float32(np.clip(1 - second / max(first, 1e-9), 0, 1))
+    count = min(HEAD_FRAMES, len(pose))
+    passed = (np.arange(count, dtype=np.float32) + 1) / (HEAD_FRAMES + 1)
+    share = (1 - passed * passed * (3 - 2 * passed))[:, None]
+    way = pose[np.minimum(np.arange(count), size - 1)] - before
+    result = pose.copy()
+    result[:count] -= share * (jumped * way + (1 - jumped) * (pose[0] - before))
+    return result

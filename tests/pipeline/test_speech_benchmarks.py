@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes.util
 import sys
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import islice, pairwise
 
 import numpy as np
 import pytest
@@ -65,8 +65,11 @@ def test_synthetic_phones_cover_their_sound() -> None:
     assert spoken.segments[1][1] == (1,)
     with pytest.raises(EspeakError, match="no voice"):
         engine.speak("xx-nowhere", "a")
-    first, second = (next(engine.utterances("it", ["Ciao."], ["", "f5"], 3)) for _ in range(2))
-    assert np.array_equal(first.wave, second.wave)
+    # The library's own noise goes on from call to call; what is drawn does not.
+    drawn = [engine.utterances("it", ["Ciao.", "Buona sera."], ["", "f5"], 3) for _ in range(2)]
+    for first, second in zip(*(islice(many, 4) for many in drawn), strict=True):
+        assert [p.name for p in first.phones] == [p.name for p in second.phones]
+        assert len(first.wave) == pytest.approx(len(second.wave), rel=0.01)
 
 
 # What is said
