@@ -23,7 +23,6 @@ from talkhead_cli.evaluation.likeness import (
     upper_face,
 )
 from talkhead_cli.evaluation.tracker import FaceFilm, FaceTracker
-from talkhead_cli.pictures import save_picture
 
 LOOKS = Fraction(5)
 """Frames a second that are looked at."""
@@ -136,4 +135,4 @@ def write_strip(pictures: list[np.ndarray], path: Path) -> None:
         sheet.paste(Image.fromarray(picture), (x, y))
         draw.text((x + 4, y + height + 3), f"{index}:30", fill="black")
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_picture(np.asarray(sheet), path)
+    sheet.save(path, quality=90)

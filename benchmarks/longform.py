@@ -9,7 +9,7 @@ Launch (one core, about 4 minutes; with --pixels about 15)::
 
     python benchmarks/longform.py --data DATA --work data/train
     python benchmarks/longform.py SPEECH.wav --presets talkhead
-    python benchmarks/longform.py --presets --pixels --strip docs/gallery/longform.png
+    python benchmarks/longform.py --presets --pixels --strip docs/gallery/longform.jpg
 """
 
 from __future__ import annotations

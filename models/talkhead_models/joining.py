@@ -69,7 +69,8 @@ def join(motion: Array, before: Array) -> Array:
 def join_head(pose: Array, before: Array) -> Array:
     """The head's pose as it goes on from the frame before; its pace within latents is left to smoothing in time.
 
-    As the decoder spreads a jump over a latent, the first one's way counts as a jump where it is longer than the second's.
+    As the decoder spreads a jump over a latent, the way of the first counts as a jump where it is longer than the
+    second's.
 
     Args:
         pose: (T, 6) float32, T at least two latents.

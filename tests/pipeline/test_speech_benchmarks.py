@@ -6,12 +6,15 @@ import ctypes.util
 import sys
 from collections.abc import Iterator
 from itertools import islice, pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from talkhead_cli.face import Portrait
 from talkhead_models.generator import GenerateOptions
-from tests.conftest import ROOT
+from tests.conftest import ROOT, run_ffmpeg
 from tests.networks.test_generator import make_features, make_generator
 
 RATE = 16000
@@ -229,3 +232,26 @@ def test_minutes_are_cut_where_their_chunks_begin() -> None:
     assert [row["memory"] for row in rows] == [100.0, 101.0]
     assert all(row["boundary_face"] > 20 for row in rows)
     assert all(np.isfinite(list(row.values())).all() for row in rows)
+
+
+def test_a_film_of_the_portrait_is_the_portrait(portrait: Portrait, tmp_path: Path) -> None:
+    from long_pixels import Film, compare_film, write_strip
+
+    still = tmp_path / "still.png"
+    Image.fromarray(portrait.image).save(still)
+    video = tmp_path / "film.mp4"
+    # Its second second is darker.
+    darker = ["-vf", "eq=brightness=-0.15:enable='gte(t,1)'", "-pix_fmt", "yuv420p", "-crf", 10]
+    run_ffmpeg("-loop", 1, "-framerate", 25, "-t", 2, "-i", still, *darker, video)
+    minutes, pictures = compare_film(Film(video, portrait.image, (1.0,)), 1.0)
+    first, second = minutes
+    assert first["likeness"] > 0.98
+    assert first["sharpness"] == pytest.approx(1, abs=0.15)
+    assert first["colour"] < 3
+    assert second["colour"] > 20
+    assert first["lost"] == second["lost"] == 0
+    assert len(pictures) == 2
+    write_strip(pictures, tmp_path / "sheets" / "strip.png")
+    with Image.open(tmp_path / "sheets" / "strip.png") as sheet:
+        assert sheet.size == (600, 318)
+        assert np.array_equal(np.asarray(sheet)[:300, :300], pictures[0])
