@@ -191,7 +191,7 @@ class TalkingHeadPipeline:
             return None, np.float32(0)
         poses = Pose(*(np.asarray(value)[None] for value in rig.pose))
         codes = encode_mouths(
-            self.networks.appearance, [portrait.image], portrait.mesh[None], rig.neutral, poses
+            self.networks.appearance, [portrait.seen], portrait.mesh[None], rig.neutral, poses
         )
         return codes[0], np.float32(OWN_HABIT * shown)
 
@@ -222,7 +222,7 @@ class TalkingHeadPipeline:
 
         started = time.perf_counter()
         renderer = FaceRenderer.create(
-            portrait.image,
+            portrait.seen,
             portrait.mesh,
             portrait.person_mask,
             self.networks.basis,
@@ -230,8 +230,13 @@ class TalkingHeadPipeline:
             self.networks.detail,
             device=self.settings.device,
         )
+        matte, behind = portrait.matte()
         if self.settings.alpha:
-            renderer.cutout = renderer.body.cut_out(*portrait.matte())
+            renderer.cutout = renderer.body.cut_out(matte, behind)
+        if behind is not None:
+            renderer.keep_inside(matte)
+            if not self.settings.alpha:
+                renderer.flatten(matte, behind, portrait.behind)
         # As many as torch was given, so that workers side by side do not fight for the cores.
         renderer.threads = min(MAX_THREADS, torch.get_num_threads())
         generated = isinstance(source, SpeechFeatures | SpeechStream)

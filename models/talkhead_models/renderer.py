@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from talkhead_models.basis import FaceBasis
 from talkhead_models.body import Body
-from talkhead_models.cutout import Cutout
+from talkhead_models.cutout import Colour, Cutout, laid_over
 from talkhead_models.detail import Detail
 from talkhead_models.motion import FaceMotion
 from talkhead_models.painting import PatchPainter
@@ -37,12 +37,14 @@ class FaceRenderer:
         painters: of mouth and eyes.
         threads: frames composed at once.
         cutout: of the person, where frames are to have alpha.
+        ground: (H, W, 3) uint8 RGB, what does not move where that is not the portrait.
     """
 
     body: Body
     painters: Sequence[PatchPainter]
     threads: int = 2
     cutout: Cutout | None = None
+    ground: Bytes | None = None
 
     @property
     def image(self) -> Bytes:
@@ -89,6 +91,26 @@ class FaceRenderer:
         ]
         return cls(body, painters)
 
+    def flatten(self, matte: Array, behind: Colour, colour: Colour) -> None:
+        """Show a picture that has transparency of its own before another colour: frames are those with alpha over it.
+
+        The networks go on seeing the picture as it is: what they paint does not depend on the colour.
+
+        Args:
+            matte: (H, W) float32 in [0, 1], the picture's transparency.
+            behind: what the picture is laid over.
+            colour: what it is to be shown before.
+        """
+        body = self.body
+        cutout = body.cut_out(matte, behind)
+        body.picture, body.plate = cutout.flattened(colour, body.box)
+        self.ground = laid_over(cutout.layer, colour)
+
+    def keep_inside(self, matte: Array) -> None:
+        """Paint the person alone, whose share of each pixel of the picture is (H, W) in [0, 1]."""
+        for painter in self.painters:
+            painter.keep_inside(matte, self.rig)
+
     def render(self, motion: FaceMotion, breath: Array | None = None) -> Bytes:
         """Frames (T, H, W, 3) uint8 RGB of a motion; with a cutout (T, H, W, 4) RGBA, alpha not multiplied in.
 
@@ -104,7 +126,8 @@ class FaceRenderer:
         image = self.body.image
         frames = np.empty((len(placed), *image.shape), np.uint8)
         cutout = self.cutout
-        ground, clear = (image, None) if cutout is None else cutout.straight(cutout.layer)
+        opaque = image if self.ground is None else self.ground
+        ground, clear = (opaque, None) if cutout is None else cutout.straight(cutout.layer)
         alpha = None if clear is None else np.empty((len(placed), *clear.shape), np.uint8)
 
         def compose(index: int) -> None:
