@@ -189,7 +189,8 @@ class RenderRun:
         pictures = codec_of(Path(output), self.settings) == PICTURES
         target = check_output(Path(output), self.options.overwrite, tuple(given), pictures)
         if self.options.sidecar:
-            check_free(sidecar_path(target), self.options.overwrite)
+            instead = ", or --no-sidecar or another name to keep it"
+            check_free(sidecar_path(target), self.options.overwrite, instead)
         self.options = self.options.resolved(given, (target,))
         return target
 
