@@ -116,12 +116,17 @@ class DubbingPipeline(TalkingHeadPipeline):
         super().__init__(settings, networks)
         self.tracked = tracked
 
+    def gives_planes(self, codec: str) -> bool:
+        """No: a film's frames all differ, so that nothing is converted once."""
+        return False
+
     def render(
         self,
         portrait: Portrait,
         source: MotionSource,
         num_frames: int | None,
         begin: Checkpoint | None = None,
+        planes: bool = False,
         record: Record | None = None,
     ) -> Playback:
         """Frames of the dubbed film; see `TalkingHeadPipeline.render`.
@@ -131,6 +136,7 @@ class DubbingPipeline(TalkingHeadPipeline):
             source: features of the new speech.
             num_frames: frames to make.
             begin: a checkpoint of the same clip to go on from.
+            planes: not given here, see `gives_planes`.
             record: given all motion of the clip, see there.
         """
         import torch

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from talkhead_cli.drawing import in_order
+from talkhead_cli.formats import PLANAR
 from talkhead_cli.playback import (
     Checkpoint,
     MotionSource,
@@ -58,13 +61,27 @@ OWN_FROM, OWN_FULL = 0.02, 0.08
 """Inner-lip gaps, in outer-eye distances, from which a portrait shows its mouth, and from which it shows it well."""
 
 FRAME_MEMORY = 96 * 2**20
-"""Bytes of finished frames held at once."""
+"""Bytes of frames held at once by two threads: a piece each, and one that is being written."""
 
 MAX_THREADS = 4
-"""Frames composed at once: beyond that they wait for memory."""
+"""Pieces drawn at once: beyond that they wait for memory, and for Python."""
 
 MAX_FRAMES = 16
-"""Frames rendered at once: enough to fill the refiner's batch, few enough to start early."""
+"""Frames of a piece: enough to fill the refiner's batch, few enough to start early."""
+
+
+class Drawing(NamedTuple):
+    """A piece of a clip that is drawn at once.
+
+    Attributes:
+        motion: of its frames, within the portrait's limits.
+        breath: (n,) float32, see `talkhead_models.breathing`; None holds it.
+        checkpoint: where the clip stands behind it, if it ends a chunk.
+    """
+
+    motion: FaceMotion
+    breath: NDArray[np.float32] | None
+    checkpoint: Checkpoint | None
 
 
 @dataclass(frozen=True)
@@ -201,6 +218,7 @@ class TalkingHeadPipeline:
         source: MotionSource,
         num_frames: int | None,
         begin: Checkpoint | None = None,
+        planes: bool = False,
         record: Record | None = None,
     ) -> Playback:
         """Frames of one clip; the portrait is made ready before the first is asked for.
@@ -211,6 +229,7 @@ class TalkingHeadPipeline:
             num_frames: frames to make, None where a stream of speech tells them when it ends; where the source is a
                 little short, its last frame is held.
             begin: a checkpoint of the same clip to go on from.
+            planes: frames as planes (n, 3 H / 2, W), see `talkhead_models.planes`, where `gives_planes`.
             record: given all motion of the clip before it is shown, strengths applied, what the portrait makes of it
                 left out; that before the checkpoint, too.
 
@@ -241,12 +260,18 @@ class TalkingHeadPipeline:
         if isinstance(source, SpeechStream):
             self._rehearse(renderer)
         self.timings["prepare"] += time.perf_counter() - started
-        most = int(np.clip(FRAME_MEMORY // portrait.image.nbytes, 1, self.max_frames))
+        # Of any number of threads alike: networks round a batch otherwise than each of its frames.
+        most = int(np.clip(FRAME_MEMORY // 3 // portrait.image.nbytes, 1, self.max_frames))
         done = begin.num_frames if begin is not None else 0
         steps = self._exactly(source, num_frames, begin)
         if record is not None:
             steps = self._recorded(steps, self._before(source, num_frames, done), record)
-        return Playback(self._draw(renderer, steps, (own, habit), most, done), done)
+        pieces = self._pieces(renderer, steps, (own, habit), most, done)
+        return Playback(self._draw(renderer, pieces, source, planes), done)
+
+    def gives_planes(self, codec: str) -> bool:
+        """Whether `render` makes planes of frames for this codec."""
+        return codec in PLANAR and not self.settings.alpha
 
     def _rehearse(self, renderer: FaceRenderer) -> None:
         """Make one frame of nothing: the first use of a network takes many times as long as the second."""
@@ -255,21 +280,20 @@ class TalkingHeadPipeline:
         for motion in stream_motion(self.generator, [quiet], 0):
             renderer.render(renderer.body.limits.apply(motion[:1]))
 
-    def _draw(
+    def _pieces(
         self,
         renderer: FaceRenderer,
         steps: Iterable[tuple[FaceMotion, Checkpoint | None]],
         mouth: tuple[NDArray[np.float32] | None, np.float32],
         most: int,
         done: int,
-    ) -> Iterator[tuple[NDArray[np.uint8], Checkpoint | None]]:
-        """Frames of motion, at most so many at once; the very first ones one by one, so that they leave early."""
+    ) -> Iterator[Drawing]:
+        """What is drawn at once, at most so many frames; the very first ones one by one, so that they leave early."""
         own, habit = mouth
         fps = Fraction(self.settings.fps)
         for chunk, checkpoint in steps:
             start = 0
             while start < chunk.num_frames:
-                started = time.perf_counter()
                 size = min(most, max(1, done))
                 motion = renderer.body.limits.apply(chunk[start : start + size])
                 if own is not None:
@@ -279,11 +303,43 @@ class TalkingHeadPipeline:
                 breath = None
                 if not self.settings.still:
                     breath = breathing(self.settings.seed, done, motion.num_frames, fps)
-                frames = renderer.render(motion, breath)
                 start += size
                 done += motion.num_frames
-                self.timings["renderer"] += time.perf_counter() - started
-                yield frames, checkpoint if start >= chunk.num_frames else None
+                yield Drawing(motion, breath, checkpoint if start >= chunk.num_frames else None)
+
+    def _draw(
+        self,
+        renderer: FaceRenderer,
+        pieces: Iterable[Drawing],
+        source: MotionSource,
+        planes: bool,
+    ) -> Iterator[tuple[NDArray[np.uint8], Checkpoint | None]]:
+        """Frames; counts the time that they are waited for, what the generator or the speech took of it left out."""
+
+        def draw(piece: Drawing) -> NDArray[np.uint8]:
+            render = renderer.render_planes if planes else renderer.render
+            return render(piece.motion, piece.breath)
+
+        drawn: Generator[tuple[Drawing, NDArray[np.uint8]], None, None]
+        if isinstance(source, SpeechStream):
+            # Frames leave at once: what comes behind them has not been said yet.
+            drawn = ((piece, draw(piece)) for piece in pieces)
+        else:
+            threads, renderer.threads = renderer.threads, 1
+            drawn = in_order(draw, pieces, threads)
+        with closing(drawn):
+            while True:
+                started, before = (
+                    time.perf_counter(),
+                    self.timings["generator"] + elapsed_in(source),
+                )
+                found = next(drawn, None)
+                elsewhere = self.timings["generator"] + elapsed_in(source) - before
+                self.timings["renderer"] += time.perf_counter() - started - elsewhere
+                if found is None:
+                    return
+                piece, frames = found
+                yield frames, piece.checkpoint
 
     def _exactly(
         self, source: MotionSource, num_frames: int | None, begin: Checkpoint | None = None
