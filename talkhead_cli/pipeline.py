@@ -22,8 +22,10 @@ from talkhead_cli.playback import (
     length_of,
     motion_steps,
 )
+from talkhead_cli.prefetch import ahead
 from talkhead_models.appearance import AppearanceEncoder, encode_mouths, load_appearance_encoder
 from talkhead_models.basis import FaceBasis, Pose
+from talkhead_models.batched.renderer import BatchRenderer
 from talkhead_models.breathing import breathing
 from talkhead_models.bundle import bundle_path, read_checked
 from talkhead_models.detail import Detail, load_detail
@@ -65,6 +67,12 @@ MAX_THREADS = 4
 
 MAX_FRAMES = 16
 """Frames rendered at once: enough to fill the refiner's batch, few enough to start early."""
+
+BATCH_FRAMES = 64
+"""Frames rendered at once where that is one batch on a GPU; the motion of a chunk is the most that there is."""
+
+BATCH_MEMORY = 512 * 2**20
+"""Bytes of finished frames that come from a GPU at once."""
 
 
 @dataclass(frozen=True)
@@ -134,16 +142,23 @@ class TalkingHeadPipeline:
     Attributes:
         settings: of the renders.
         networks: what was loaded.
+        batched: frames are made by `BatchRenderer`, whole batches in torch operations.
         max_frames: frames rendered at once.
         timings: seconds spent by stage so far: prepare, generator, renderer.
     """
 
-    def __init__(self, settings: RenderSettings, networks: Networks | None = None) -> None:
+    def __init__(
+        self,
+        settings: RenderSettings,
+        networks: Networks | None = None,
+        batched: bool | None = None,
+    ) -> None:
         """Load the networks.
 
         Args:
             settings: resolved settings; `device` names a device that exists.
             networks: already loaded, of the settings' bundle and device.
+            batched: see there; None does so on CUDA.
 
         Raises:
             BundleError: a bundle is missing or damaged.
@@ -154,7 +169,8 @@ class TalkingHeadPipeline:
         if (self.networks.bundle, self.networks.device) != (settings.bundle, settings.device):
             raise ValueError("the networks are of another bundle or on another device")
         self.generator = blinking(self.networks.generator, settings.blink_scale)
-        self.max_frames = MAX_FRAMES
+        self.batched = settings.device.startswith("cuda") if batched is None else batched
+        self.max_frames = BATCH_FRAMES if self.batched else MAX_FRAMES
         self.timings: dict[str, float] = {"prepare": 0.0, "generator": 0.0, "renderer": 0.0}
 
     @property
@@ -238,17 +254,25 @@ class TalkingHeadPipeline:
         if isinstance(source, SavedMotion):
             generated = source.generated
         own, habit = self._own_mouth(portrait, renderer.rig) if generated else (None, np.float32(0))
+        drawn = BatchRenderer(renderer, self.settings.device) if self.batched else renderer
         if isinstance(source, SpeechStream):
-            self._rehearse(renderer)
+            self._rehearse(drawn)
         self.timings["prepare"] += time.perf_counter() - started
-        most = int(np.clip(FRAME_MEMORY // portrait.image.nbytes, 1, self.max_frames))
+        fits = FRAME_MEMORY // portrait.image.nbytes
+        if isinstance(drawn, BatchRenderer):
+            fits = min(BATCH_MEMORY // portrait.image.nbytes, drawn.most_frames())
+        most = int(np.clip(fits, 1, self.max_frames))
         done = begin.num_frames if begin is not None else 0
         steps = self._exactly(source, num_frames, begin)
         if record is not None:
             steps = self._recorded(steps, self._before(source, num_frames, done), record)
-        return Playback(self._draw(renderer, steps, (own, habit), most, done), done)
+        frames = self._draw(drawn, steps, (own, habit), most, done)
+        # A stream of speech may keep it waiting, a wait that nothing ends but more speech.
+        if self.batched and not isinstance(source, SpeechStream):
+            frames = ahead(frames)
+        return Playback(frames, done)
 
-    def _rehearse(self, renderer: FaceRenderer) -> None:
+    def _rehearse(self, renderer: FaceRenderer | BatchRenderer) -> None:
         """Make one frame of nothing: the first use of a network takes many times as long as the second."""
         size = self.generator.denoiser.config.feature_size
         quiet = np.zeros((2, size), np.float32)
@@ -257,7 +281,7 @@ class TalkingHeadPipeline:
 
     def _draw(
         self,
-        renderer: FaceRenderer,
+        renderer: FaceRenderer | BatchRenderer,
         steps: Iterable[tuple[FaceMotion, Checkpoint | None]],
         mouth: tuple[NDArray[np.float32] | None, np.float32],
         most: int,

@@ -1,7 +1,7 @@
 """The little geometry of a batch that is done on the CPU, for all frames at once: outlines, eyes, boxes.
 
-It is a few thousand numbers a frame. The boxes must be known there anyway, as they are sizes of tensors; they are common
-to a batch, since a head moves little within a second.
+It is a few thousand numbers a frame. The boxes must be known there anyway, as they are sizes of tensors; they are
+common to a batch, since a head moves little within a second.
 """
 
 from __future__ import annotations

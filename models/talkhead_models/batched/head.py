@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from talkhead_models import topology as topo
+from talkhead_models.batched.clear import ClearPerson, to_planes
 from talkhead_models.batched.geometry import Batch, Box, lid_insets, within
 from talkhead_models.batched.mapping import (
     affines_between,
@@ -24,14 +25,6 @@ from talkhead_models.body import COARSE, STILL, Body
 from talkhead_models.lashes import Stroke
 
 Array = NDArray[np.float32]
-
-
-def to_planes(picture: NDArray[np.uint8], device: torch.device) -> Tensor:
-    """(1, C, H, W) float32 of a picture (H, W, C) or (H, W)."""
-    planes = picture if picture.ndim == 3 else picture[..., None]
-    return (
-        torch.from_numpy(np.ascontiguousarray(planes.transpose(2, 0, 1))).to(device).float()[None]
-    )
 
 
 class Head:
@@ -76,7 +69,8 @@ class Head:
         height, width = self.body.image.shape[:2]
         faces = batch.mesh[:, : topo.NUM_FACE_POINTS, :2].reshape(-1, 2)
         face = within(faces, 1, (0, 0, width, height))
-        face = (*map(max, face[:2], self.box[:2]), *map(min, face[2:], self.box[2:]))
+        x0, y0, x1, y1 = self.box
+        face = (max(face[0], x0), max(face[1], y0), min(face[2], x1), min(face[3], y1))
         source = lid_insets(self.body.source_mesh, batch.mesh)
         strokes = []
         for index, mesh in enumerate(batch.mesh):
@@ -109,7 +103,17 @@ class PreparedHead:
 
     def draw(self) -> Tensor:
         """The moving box, (T, 3, h, w) float32 levels."""
-        return self.blend(self.warp(self.map()))
+        moved, weight = self.warp(self.map())
+        plate = self.head.plate
+        out = plate + (moved - plate) * weight if self.head.body.has_background else moved
+        return self.lashes(out.contiguous())
+
+    def draw_clear(self, person: ClearPerson) -> tuple[Tensor, Tensor]:
+        """The moving box of the person alone: colours (T, 3, h, w) and alpha (T, 1, h, w), levels."""
+        places = self.map()
+        weight = self.warp(places)[1] if self.head.body.has_background else None
+        colours, alpha = person.moved(places[..., :2], weight)
+        return self.lashes(colours.contiguous()), alpha
 
     def map(self) -> Tensor:
         """Where each pixel comes from (T, h, w, 2), `normalised`, and how still it is (T, h, w, 1), 255 = still."""
@@ -168,15 +172,8 @@ class PreparedHead:
         still = torch.where(mask > 0, torch.round(places[..., 2])[:, None], 0.0)
         return moved[:, :3], torch.maximum(mask, still) / 255
 
-    def blend(self, warped: tuple[Tensor, Tensor]) -> Tensor:
-        """The moved person over the still background, lashes drawn, (T, 3, h, w) float32 levels."""
-        moved, weight = warped
-        plate = self.head.plate
-        out = (
-            plate + (moved - plate) * weight
-            if self.head.body.has_background
-            else moved.contiguous()
-        )
+    def lashes(self, out: Tensor) -> Tensor:
+        """Lines of shut lids drawn into frames (T, 3, h, w), in place."""
         left, top, right, bottom = self.head.box
         for index, stroke, number in self.strokes:
             x0, y0 = max(stroke.box[0], left), max(stroke.box[1], top)

@@ -57,7 +57,8 @@ def through_triangles(
     """
     frames, height, width = ranks.shape
     first = torch.arange(frames, device=ranks.device)[:, None, None] * affines.shape[1]
-    chosen = affines.flatten(0, 1)[first + ranks.clamp(min=0)].unflatten(-1, (2, 3))
+    maps = affines.reshape(-1, 2, 3)
+    chosen = maps[first + ranks.clamp(min=0)]
     place = pixels((width, height), ranks, origin)
     position = chosen[..., 0] * place[..., :1] + chosen[..., 1] * place[..., 1:] + chosen[..., 2]
     return torch.where((ranks >= 0)[..., None], position, into)

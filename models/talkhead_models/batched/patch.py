@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from talkhead_models.batched.clear import to_planes
 from talkhead_models.batched.coverage import cover
 from talkhead_models.batched.geometry import (
     Batch,
@@ -19,7 +20,7 @@ from talkhead_models.batched.geometry import (
     patch_box,
     transformed,
 )
-from talkhead_models.batched.head import PreparedHead, by_rank, to_planes
+from talkhead_models.batched.head import PreparedHead, by_rank
 from talkhead_models.batched.holes import PreparedHoles
 from talkhead_models.batched.mapping import (
     affines_between,
@@ -74,8 +75,6 @@ class PatchDevice:
         self.own = normalised(torch.from_numpy(own), self.source_size).to(device)
         self.tint = torch.from_numpy(127.5 * painter.tint).to(device)[:, None, None]
         self.grain = None if painter.grain is None else torch.from_numpy(painter.grain).to(device)
-        if painter.refiner is not None:
-            painter.refiner.to(device)
 
     def prepare(
         self, placed: Sequence[Placed], batch: Batch, head: PreparedHead, limit: Box

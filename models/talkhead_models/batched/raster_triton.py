@@ -18,8 +18,8 @@ TILE = 16
 """Rows and columns that are tested at once."""
 
 
-@triton.jit
-def _fill(
+@triton.jit  # type: ignore[untyped-decorator, unused-ignore]
+def _fill(  # noqa: PLR0913 - a kernel's
     planes: Any,
     low: Any,
     high: Any,

@@ -32,11 +32,11 @@ class Parcel:
             flat[start : start + array.size] = array.ravel()
             start += array.size
         there = whole.to(device, non_blocking=pinned)
-        sizes = [array.size for array in self._arrays]
-        parts = there.split(sizes) if sizes else ()
-        self._tensors = [
-            part.view(array.shape) for part, array in zip(parts, self._arrays, strict=True)
-        ]
+        self._tensors, start = [], 0
+        for array in self._arrays:
+            part = there[start : start + array.size]
+            self._tensors.append(part.view(array.shape))
+            start += array.size
 
     def __getitem__(self, number: int) -> Tensor:
         """The tensor of an array that was sent."""
