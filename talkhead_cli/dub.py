@@ -18,10 +18,10 @@ from talkhead_cli.devices import model_errors
 from talkhead_cli.errors import UsageError
 from talkhead_cli.evaluation.stream import read_video_header
 from talkhead_cli.film import TrackedFilm, load_film
+from talkhead_cli.networks import Networks
 from talkhead_cli.pipeline import (
     FRAME_MEMORY,
     MAX_THREADS,
-    Networks,
     TalkingHeadPipeline,
 )
 from talkhead_cli.playback import Checkpoint, MotionSource, Playback, Record
