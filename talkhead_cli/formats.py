@@ -42,6 +42,9 @@ ALPHA = {".mov": "prores4444", ".webm": "vp9"}
 TRANSPARENT = frozenset(ALPHA.values())
 """Codecs of RGBA frames."""
 
+PLANAR = frozenset({"h264", "hevc", "av1"})
+"""Codecs that halve chroma and take BT.601: their frames may come as planes, see `talkhead_models.planes`."""
+
 PICTURES = "png"
 """In place of a codec: a folder of PNG pictures."""
 

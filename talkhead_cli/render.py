@@ -333,8 +333,9 @@ class RenderRun:
                 scene, performance.audio, num_frames, self.settings, self.options
             ) as writer:
                 begin = writer.checkpoint
+                planes = scene.pipeline.gives_planes(codec_of(scene.target, self.settings))
                 batches = scene.pipeline.render(
-                    scene.portrait, source, num_frames, begin, **self._recording(source)
+                    scene.portrait, source, num_frames, begin, planes, **self._recording(source)
                 )
                 if begin is not None:
                     self.resumed_frames = begin.num_frames

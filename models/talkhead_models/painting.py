@@ -225,8 +225,11 @@ class PatchPainter:
             to, source = placed[index], sources[index] if sources else self.source
             return warp_patch(spec, source, to.mesh, frames[index], self.triangles, to.gaze)
 
-        with ThreadPoolExecutor(threads) as pool:
-            patches = list(pool.map(warp, range(len(placed))))
+        if threads == 1:
+            patches = [warp(index) for index in range(len(placed))]
+        else:
+            with ThreadPoolExecutor(threads) as pool:
+                patches = list(pool.map(warp, range(len(placed))))
         tint = torch.from_numpy(127.5 * self.tint).to(device)
         skin, inside = (
             (
@@ -279,8 +282,10 @@ class PatchPainter:
         place[:, 2] -= (columns.start, rows.start)
         return values, place
 
-    def paste(self, out: Bytes, frame: Placed, painted: Painted | None) -> None:
-        """Compose the patch's holes and residuals into a frame (H, W, 3), in place."""
+    def paste(
+        self, out: Bytes, frame: Placed, painted: Painted | None
+    ) -> tuple[int, int, int, int]:
+        """Compose the patch's holes and residuals into a frame (H, W, 3), in place; the box x0, y0, x1, y1 of it."""
         height, width = out.shape[:2]
         spec = self.spec
         matrix = painted.frame if painted else patch_frame(spec, self.neutral, frame.pose)
@@ -305,6 +310,7 @@ class PatchPainter:
                 inside_value = place_patch(painted.inside, painted.inside_frame, origin, size)
         skin_value += (inside_value - skin_value) * hole[..., None]
         out[y0:y1, x0:x1] = np.clip(skin_value + 0.5, 0, 255).astype(np.uint8)
+        return box
 
 
 def shrink(

@@ -9,6 +9,7 @@ import pytest
 from talkhead_models import topology as topo
 from talkhead_models.basis import FaceBasis
 from talkhead_models.motion import MOTION_SIZE, FaceMotion
+from talkhead_models.planes import planes_of
 from talkhead_models.renderer import FaceRenderer
 
 COLOURS = [(0, 255, 0), (255, 0, 255)]
@@ -149,6 +150,8 @@ def test_transparent_pictures_before_a_colour_are_their_alpha_over_it(
     frames, wanted = cut.render(motion()), opaque.render(motion())
     assert (np.abs(wanted[1:].astype(int) - wanted[:1]).max(-1) > 20).mean() > 0.02
     assert np.abs(over(frames, colour) - wanted).max() <= 2
+    planes = opaque.render_planes(motion()[1:2])
+    np.testing.assert_array_equal(planes, planes_of(wanted[1])[None])
 
 
 def test_nothing_is_painted_beside_a_person_cut_out(
