@@ -27,6 +27,9 @@ from talkhead_cli.evaluation.tracker import FaceFilm, FaceTracker
 LOOKS = Fraction(5)
 """Frames a second that are looked at."""
 
+HEAD = (80, 0, 380, 300)
+"""Head and shoulders in the built-in picture, pixels."""
+
 STRIP_COLUMNS = 5
 LABEL = 18
 """Pixels of a line of text."""
@@ -56,7 +59,7 @@ def render_film(args: argparse.Namespace, sound: Path, out: Path) -> Film:
         from skimage.data import astronaut
 
         portrait = out.parent / "portrait.png"
-        Image.fromarray(astronaut()).save(portrait)
+        Image.fromarray(astronaut()).crop(HEAD).save(portrait)
     command = [sys.executable, "-m", "talkhead_cli", "render", str(portrait), str(sound)]
     command += ["-o", str(out), "--size", str(args.size), "--preset", args.preset, "--quiet"]
     command += ["--seed", str(args.seed), "--device", "cpu", "--max-seconds", "3600"]

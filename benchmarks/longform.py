@@ -223,7 +223,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder with clips.csv: real motion")
     parser.add_argument("--work", type=Path, default=Path("data/train"), help="its tracked motion")
     parser.add_argument("--pixels", action="store_true", help="render a video, too")
-    parser.add_argument("--portrait", type=Path, help="default: the built-in astronaut")
+    parser.add_argument("--portrait", type=Path, help="default: the built-in astronaut's head")
     parser.add_argument("--size", type=int, default=256, help="of the video")
     parser.add_argument("--preset", default="talkhead", help="of the video")
     parser.add_argument("--strip", type=Path, help="picture of a frame a minute, of the video")

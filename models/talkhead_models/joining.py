@@ -80,8 +80,8 @@ def join_head(pose: Array, before: Array) -> Array:
         (T, 6) float32.
     """
     size = len(PACE)
-    first = np.linalg.norm(pose[size - 1] - before)
-    second = np.linalg.norm(pose[2 * size - 1] - pose[size - 1])
+    first = float(np.linalg.norm(pose[size - 1] - before))
+    second = float(np.linalg.norm(pose[2 * size - 1] - pose[size - 1]))
     jumped = np.float32(np.clip(1 - second / max(first, 1e-9), 0, 1))
     count = min(HEAD_FRAMES, len(pose))
     passed = (np.arange(count, dtype=np.float32) + 1) / (HEAD_FRAMES + 1)
