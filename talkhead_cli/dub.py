@@ -145,6 +145,7 @@ class DubbingPipeline(TalkingHeadPipeline):
             self.networks.refiners,
             self.networks.detail,
             self.settings.device,
+            found.calm,
         )
         renderer.threads = min(MAX_THREADS, torch.get_num_threads())
         own = self._own_mouth(portrait, rig_at(found.face, found.reference))
@@ -198,6 +199,7 @@ def film_event(found: TrackedFilm) -> Event:
         "width": width,
         "height": height,
         "lost_frames": found.lost_frames,
+        "hidden_frames": found.hidden_frames,
         "loops": found.film.loops,
     }
 
@@ -212,6 +214,11 @@ def film_warnings(found: TrackedFilm, num_frames: int) -> list[str]:
     if found.turned_frames:
         words.append(
             f"the head is turned too far in {found.turned_frames} of {film.num_frames} frames; "
+            "their mouths stay as they are"
+        )
+    if found.hidden_frames:
+        words.append(
+            f"something is in front of the mouth in {found.hidden_frames} of {film.num_frames} frames; "
             "their mouths stay as they are"
         )
     if film.num_frames < num_frames:

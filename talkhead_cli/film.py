@@ -6,7 +6,7 @@ Frames are decoded as they are asked for and not kept; what stays is one mesh a 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -208,6 +208,8 @@ class TrackedFilm:
         turned_frames: frames in which the head is turned too far.
         first: (H, W, 3) uint8 RGB, the frame that shows the mouth best.
         reference: its number.
+        calm: number and picture of the frame whose lips are lent to all.
+        hidden_frames: frames in which something is in front of the mouth.
     """
 
     film: Film
@@ -216,6 +218,8 @@ class TrackedFilm:
     turned_frames: int
     first: Pixels
     reference: int
+    calm: tuple[int, Pixels]
+    hidden_frames: int = 0
 
 
 def load_film(
@@ -240,7 +244,8 @@ def load_film(
         UsageError: the choice cannot be read.
     """
     from talkhead_models.basis import FaceBasis
-    from talkhead_models.film_face import FilmFace
+    from talkhead_models.film_face import FilmFace, fading
+    from talkhead_models.film_looks import calm_frame, hidden, strangeness
 
     whole = next(iter_film(path, fps, 1, size), None)
     if whole is None:
@@ -251,11 +256,29 @@ def load_film(
         track.push(picture)
     meshes, tracked = track.result()
     face = FilmFace.measure(meshes, tracked, FaceBasis.load(), fps)
+    turned = int((face.strength[tracked] == 0).sum())
+    thumbs, sharpness = track.looks()
+    strange = strangeness(face, thumbs, tracked)
+    covered = hidden(strange, fps)
+    face = replace(face, strength=face.strength * fading(~covered, fps))
+    if not face.strength.any():
+        raise NoFaceError(
+            f"{path}: no frame shows a mouth that could be replaced; give a film of a face towards the camera"
+        )
     loops = len(tracked) < num_frames and track.ends_meet()
     film = Film(path, fps, size, len(tracked), loops)
-    turned = int((face.strength[tracked] == 0).sum())
     reference = face.reference()
-    return TrackedFilm(film, face, int((~tracked).sum()), turned, film.frame(reference), reference)
+    calm = calm_frame(face, sharpness, strange)
+    return TrackedFilm(
+        film,
+        face,
+        int((~tracked).sum()),
+        turned,
+        film.frame(reference),
+        reference,
+        (calm, film.frame(calm)),
+        int(covered.sum()),
+    )
 
 
 def iter_film(path: Path, fps: Fraction, count: int, size: int | None) -> Iterator[Pixels]:
@@ -278,6 +301,8 @@ class Track:
         self.shape = shape
         self.choice = choice
         self.meshes: list[Array | None] = []
+        self.thumbs: list[Pixels] = []
+        self.sharpness: list[float] = []
         self.steps: list[float] = []
         self.first: Pixels | None = None
         self.last: Pixels | None = None
@@ -285,6 +310,8 @@ class Track:
     def push(self, picture: Pixels) -> None:
         """The next frame, possibly smaller than the video's."""
         from talkhead_cli.evaluation.tracker import FaceTracker
+        from talkhead_cli.face.landmarks import face_basis
+        from talkhead_models.film_looks import THUMB, look_at
 
         factors = [have / want for have, want in zip(picture.shape, self.shape[:2], strict=False)]
         if self.last is None:
@@ -295,6 +322,9 @@ class Track:
             self.steps.append(difference(picture, self.last))
         self.last = picture
         mesh = self.tracker.find(picture)
+        look = None if mesh is None else look_at(picture, mesh, face_basis().mean)
+        self.thumbs.append(look.thumb if look else np.zeros((THUMB, THUMB, 3), np.uint8))
+        self.sharpness.append(look.sharpness if look else 0.0)
         if mesh is not None:
             half = np.array([0.5, 0.5, 0], np.float32)
             scale = np.array([factors[1], factors[0], factors[1]], np.float32)
@@ -332,6 +362,10 @@ class Track:
                 "use a larger film or a closer crop"
             )
         return meshes, tracked
+
+    def looks(self) -> tuple[Pixels, Array]:
+        """Small pictures (T, 24, 24, 3) uint8 RGB of all mouths and how sharp they are (T,); zeros without a face."""
+        return np.stack(self.thumbs), np.array(self.sharpness, np.float32)
 
     def ends_meet(self) -> bool:
         """Whether the last frame leads on to the first as any frame leads on to the next."""

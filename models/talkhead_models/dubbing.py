@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -173,6 +174,62 @@ class JawWarp:
         return out
 
 
+class LipTexture(NamedTuple):
+    """What lips look like, taken from one frame of a film so that it holds still in all of them."""
+
+    image: Bytes
+    mesh: Array
+    small: PatchSource
+    triangles: NDArray[np.int32]
+
+    @classmethod
+    def cut(cls, face: FilmFace, index: int, image: Bytes, dark: Array) -> LipTexture:
+        mesh, pose = face.meshes[index], face.pose(index)
+        height, width = image.shape[:2]
+        margin = 0.1 * float(pose.scale)
+        x0, y0, x1, y1 = box_of(mesh[: topo.NUM_FACE_POINTS, :2], margin, (width, height))
+        corner = np.array([x0, y0, 0], np.float32)
+        pose = pose._replace(offset=pose.offset - corner)
+        rig = replace(rig_at(face, index), pose=pose, mesh=mesh - corner)
+        inset = inset_lips(rig.mesh, rig.unit)
+        piece = np.ascontiguousarray(image[y0:y1, x0:x1])
+        source = PatchSource(piece, inset, np.eye(2, 3, dtype=np.float32), dark)
+        triangles = face.basis.triangles
+        near = triangles[(face.jaw[triangles, 0] > 0).any(1)]
+        return cls(piece, inset, shrink(MOUTH, source, rig, PIXELS_PER_UNIT), near)
+
+    def warp(self, target: Array, box: tuple[int, int, int, int]) -> Bytes:
+        x0, y0, x1, y1 = box
+        faces = target[self.triangles]
+        corners = faces[..., :2] - np.array([x0, y0], np.float32)
+        ids = raster_ids(corners, (x1 - x0, y1 - y0), np.argsort(-faces[..., 2].mean(1)))
+        position = np.zeros((y1 - y0, x1 - x0, 2), np.float32)
+        origin = self.mesh[:, :2][self.triangles]
+        apply_affines(ids, triangle_affines(corners, origin), position)
+        return np.asarray(
+            cv2.remap(self.image, position, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE), np.uint8)
+
+
+def light_between(own: Bytes, texture: Bytes, points: Array, unit: float) -> Array:
+    height, width = own.shape[:2]
+    zoom = min(1.0, 24 / unit)
+    size = (max(4, round(width * zoom)), max(4, round(height * zoom)))
+    scale = np.array([size[0] / width, size[1] / height], np.float32)
+    small = [cv2.resize(p, size, interpolation=cv2.INTER_AREA).astype(np.float32) + 4 for p in (own, texture)]
+    place = (points + 0.5) * scale - 0.5
+    lips = coverage(place[list(OUTLINE)].astype(np.float32), size, 4)
+    hide = cv2.dilate(lips, np.ones((5, 5), np.uint8))
+    seen = coverage(place[list(REACH)].astype(np.float32), size, 4)
+    weight = (np.clip(1 - hide, 0, 1) * seen + 1e-6)[..., None]
+    sigma = 0.14 * 24
+    low = [cv2.GaussianBlur(p * weight, (0, 0), sigma) for p in small]
+    light = np.clip(low[0] / low[1], 0.6, 1.6)
+    return np.asarray(cv2.resize(light, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+REACH = (2, 326, 423, 425, 411, 434, 430, 431, 262, 428, 199, 208, 32, 211, 210, 214, 187, 205, 203, 97)
+
+
 @dataclass
 class DubRenderer:
     """Renders the frames of one film. Make it with `create`.
@@ -189,6 +246,7 @@ class DubRenderer:
     painter: PatchPainter
     warp: JawWarp
     mask: Array
+    lips: LipTexture
     threads: int = 2
 
     @classmethod
@@ -200,6 +258,7 @@ class DubRenderer:
         refiners: Mapping[str, Refiner],
         detail: Detail | None = None,
         device: torch.device | str = "cpu",
+        calm: tuple[int, Bytes] | None = None,
     ) -> DubRenderer:
         """Prepare a film.
 
@@ -217,7 +276,8 @@ class DubRenderer:
         )
         inset = inset_lips(rig.mesh, rig.unit)
         painter = PatchPainter.create(MOUTH, whole, inset, rig, refiners["mouth"], detail, device)
-        return cls(face, painter, JawWarp(face), mouth_mask(face.neutral))
+        lips = LipTexture.cut(face, *(calm or (index, image)), whole.dark)
+        return cls(face, painter, JawWarp(face), mouth_mask(face.neutral), lips)
 
     def render(self, images: Sequence[Bytes], indices: list[int], motion: FaceMotion) -> Bytes:
         """Frames (n, H, W, 3) uint8 RGB with new mouths.
@@ -242,7 +302,7 @@ class DubRenderer:
         }
         painted: dict[int, Painted] = {}
         if chosen:
-            sources = [self._source(images[i], indices[i]) for i in chosen]
+            sources = [self.lips.small] * len(chosen)
             patches = self.painter.paint([placed[i] for i in chosen], self.threads, sources)
             painted = dict(zip(chosen, patches, strict=True))
 
@@ -256,20 +316,6 @@ class DubRenderer:
             list(pool.map(compose, range(len(images))))
         return frames
 
-    def _source(self, image: Bytes, index: int) -> PatchSource:
-        """What the mouth's skin is warped from: the frame itself, around the face, at the patch's resolution."""
-        mesh, pose = self.face.meshes[index], self.face.pose(index)
-        height, width = image.shape[:2]
-        margin = 0.1 * float(pose.scale)
-        x0, y0, x1, y1 = box_of(mesh[: topo.NUM_FACE_POINTS, :2], margin, (width, height))
-        corner = np.array([x0, y0, 0], np.float32)
-        pose = pose._replace(offset=pose.offset - corner)
-        rig = replace(rig_at(self.face, index), pose=pose, mesh=mesh - corner)
-        inset = inset_lips(rig.mesh, rig.unit, LIP_INSET)
-        cut = np.ascontiguousarray(image[y0:y1, x0:x1])
-        source = PatchSource(cut, inset, np.eye(2, 3, dtype=np.float32), self.painter.whole.dark)
-        return shrink(MOUTH, source, rig, PIXELS_PER_UNIT)
-
     def _compose(self, image: Bytes, index: int, frame: Placed, painted: Painted) -> Bytes:
         """One frame: the lower face moved, the mouth laid over it."""
         unit = float(frame.pose.scale)
@@ -279,15 +325,19 @@ class DubRenderer:
             [[0, 0], [MOUTH.width, 0], [0, MOUTH.height], [MOUTH.width, MOUTH.height]], np.float32
         )
         outline = transform(corners, invert_affine(painted.frame))
-        x0, y0, x1, y1 = box_of(outline, 2, (width, height))
-        before = warped[y0:y1, x0:x1].astype(np.float32)
+        box = box_of(outline, 2, (width, height))
+        x0, y0, x1, y1 = box
+        before = warped[y0:y1, x0:x1]
         mixed = warped.copy()
+        texture = self.lips.warp(frame.mesh, box)
+        light = light_between(before, texture, frame.mesh[:, :2] - (x0, y0), unit)
+        mixed[y0:y1, x0:x1] = np.clip(texture * light + 0.5, 0, 255).astype(np.uint8)
         self.painter.paste(mixed, frame, painted)
         origin = np.array([x0, y0], np.float32)
         mask = self.mask * around_lips(transform(frame.mesh[:, :2], painted.frame))
         share = place_patch(mask, painted.frame, origin, (x1 - x0, y1 - y0))
         share = share[..., None] * self.face.strength[index]
-        blended = before + (mixed[y0:y1, x0:x1] - before) * share
+        blended = before + (mixed[y0:y1, x0:x1] - before.astype(np.float32)) * share
         warped[y0:y1, x0:x1] = np.rint(blended).astype(np.uint8)
         restore_above(warped, image, frame)
         return warped
