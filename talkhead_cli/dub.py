@@ -28,7 +28,8 @@ from talkhead_cli.playback import Checkpoint, MotionSource, Playback, Record
 from talkhead_cli.render import RenderRun
 from talkhead_cli.result import Performance, RenderResult, Scene, count_frames, face_event
 from talkhead_cli.settings import RenderSettings, show_fps
-from talkhead_models.dubbing import DubRenderer, rig_at
+from talkhead_models.dubbing import DubRenderer
+from talkhead_models.lip_texture import rig_at
 
 if TYPE_CHECKING:
     from talkhead_cli.face import Portrait

@@ -35,6 +35,14 @@ BACKWARD_BYTES = 96 * 2**20
 EXACT = "bicubic+accurate_rnd+full_chroma_int"
 """How ffmpeg turns the film into RGB: its quicker ways cost what is not touched 18 dB before it is encoded again."""
 
+QUICK = "bilinear"
+
+TRACKED_FACE = 320
+"""Pixels that a face is wide where it is tracked: more says no more."""
+
+LEAST_TRACKED = 480
+"""Longest side of such pictures, where the film is so large: the face may come closer later."""
+
 SEEK_SECONDS = 2
 """A film is decoded from so much earlier on: the picture shown at a time may have come before it."""
 
@@ -80,6 +88,7 @@ class FilmReader(VideoReader):
         count: how many.
         size: longest side; larger pictures are made smaller, smaller ones stay. None keeps the film's.
         seek: skip to the place instead of decoding all that comes before it.
+        exact: whether colours matter; otherwise it takes a third of the time.
     """
 
     def __init__(
@@ -91,13 +100,14 @@ class FilmReader(VideoReader):
         size: int | None = None,
         *,
         seek: bool = False,
+        exact: bool = True,
     ) -> None:
         fit = f"min(1,{size}/max(iw*sar,ih))" if size else "1"
         # Frames are numbered on the whole film's time scale, wherever decoding begins.
         filters = f"fps={fps}:start_time=0," if start == 0 or not seek else f"fps={fps},"
         filters += (
             f"trim=start_pts={start}:end_pts={start + count},setpts=PTS-STARTPTS,"
-            f"scale=w='max(2,trunc(iw*sar*{fit}))':h='max(2,trunc(ih*{fit}))':flags={EXACT},"
+            f"scale=w='max(2,trunc(iw*sar*{fit}))':h='max(2,trunc(ih*{fit}))':flags={EXACT if exact else QUICK},"
             "crop=trunc(iw/2)*2:trunc(ih/2)*2:0:0"
         )
         super().__init__(path, fps, filters)
@@ -251,8 +261,7 @@ def load_film(
     if whole is None:
         raise InputError(f"{path} has no pictures: give a film of a talking person")
     track = Track(path, whole.shape, choice)
-    longest = min(MAX_SIDE, max(whole.shape[:2]))
-    for picture in iter_film(path, fps, num_frames, longest):
+    for picture in iter_film(path, fps, num_frames, tracking_size(whole, choice), exact=False):
         track.push(picture)
     meshes, tracked = track.result()
     face = FilmFace.measure(meshes, tracked, FaceBasis.load(), fps)
@@ -281,10 +290,31 @@ def load_film(
     )
 
 
-def iter_film(path: Path, fps: Fraction, count: int, size: int | None) -> Iterator[Pixels]:
+def iter_film(
+    path: Path, fps: Fraction, count: int, size: int | None, *, exact: bool = True
+) -> Iterator[Pixels]:
     """The first frames of a film."""
-    with FilmReader(path, fps, 0, count, size) as reader:
+    with FilmReader(path, fps, 0, count, size, exact=exact) as reader:
         yield from reader
+
+
+def tracking_size(first: Pixels, choice: str) -> int:
+    """Longest side of the pictures that a face is tracked in: large enough for it, no larger than the film.
+
+    Args:
+        first: the film's first frame.
+        choice: of the face.
+    """
+    from talkhead_cli.evaluation.tracker import LEAST_SIDE, pick_face
+    from talkhead_cli.face.backend import get_backend
+
+    side = max(first.shape[:2])
+    most = min(MAX_SIDE, side)
+    faces = get_backend("mediapipe").detect(first) if min(first.shape[:2]) >= LEAST_SIDE else []
+    if not faces:
+        return most
+    width = pick_face(faces, choice, first.shape).width
+    return int(np.clip(side * TRACKED_FACE / max(width, 1), min(LEAST_TRACKED, most), most))
 
 
 class Track:

@@ -167,8 +167,12 @@ def hidden(strangeness: Array, fps: Fraction | int) -> Flags:
 
 def lip_height(canonical: Array) -> Array:
     """(T,) mean height of the red of both lips of canonical meshes (T, 478, 3)."""
-    upper = canonical[:, list(topo.UPPER_INNER_LIP), 1] - canonical[:, list(topo.UPPER_OUTER_LIP), 1]
-    lower = canonical[:, list(topo.LOWER_OUTER_LIP), 1] - canonical[:, list(topo.LOWER_INNER_LIP), 1]
+    upper = (
+        canonical[:, list(topo.UPPER_INNER_LIP), 1] - canonical[:, list(topo.UPPER_OUTER_LIP), 1]
+    )
+    lower = (
+        canonical[:, list(topo.LOWER_OUTER_LIP), 1] - canonical[:, list(topo.LOWER_INNER_LIP), 1]
+    )
     return np.asarray(upper.mean(1) + lower.mean(1), np.float32)
 
 
