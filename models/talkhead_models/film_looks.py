@@ -27,6 +27,9 @@ THUMB = 24
 ROWS, COLUMNS = slice(4, 22), slice(4, 20)
 """The part of it that lies on the face however it is turned."""
 
+MOUTH_ROWS, MOUTH_COLUMNS = slice(4, 15), slice(4, 12)
+"""Where lips and chin move in that part; a mouth opened as wide as never else is no hand."""
+
 LEAST_SPREAD = 12.0
 """Levels that a pixel of the mouth's patch may be off in any film: light, noise, teeth."""
 
@@ -44,7 +47,7 @@ FIT_FRAMES, FIT_ROUNDS, FIT_BEST = 1500, 3, 0.7
 
 RIDGE = 3.0
 
-SHORTEST = 25
+SHORTEST = 50
 """Frames of a shot from which it tells what its mouth usually looks like."""
 
 BLOCK = 2048
@@ -92,6 +95,19 @@ def features_of(face: FilmFace) -> Array:
     return np.concatenate([*columns, 100 * width[:, None]], 1).astype(np.float32)
 
 
+def far_share(off: Array) -> Array:
+    """(T,) share of pixels beside the mouth that are far off.
+
+    Args:
+        off: (T, h * w * 3), in spreads.
+    """
+    height, width = ROWS.stop - ROWS.start, COLUMNS.stop - COLUMNS.start
+    far = off.reshape(len(off), height, width, 3).max(-1) > FAR
+    beside = np.ones((height, width), bool)
+    beside[MOUTH_ROWS, MOUTH_COLUMNS] = False
+    return np.asarray(far[:, beside].mean(1), np.float32)
+
+
 def strange(thumbs: Bytes, features: Array) -> Array:
     """(T,) share of each mouth's pixels that are not as pose and opening make them in the rest of a shot.
 
@@ -116,7 +132,7 @@ def strange(thumbs: Bytes, features: Array) -> Array:
         weights = np.linalg.solve(known.T @ known + ridge, known.T @ part[good])
         off = np.abs(part - design[chosen] @ weights)
         spread = np.maximum(1.5 * np.median(off[good], axis=0), LEAST_SPREAD)
-        share = ((off / spread).reshape(len(off), -1, 3).max(-1) > FAR).mean(1)
+        share = far_share(off / spread)
         good = share <= np.quantile(share, FIT_BEST)
     shares = []
     for start in range(0, size, BLOCK):
@@ -126,7 +142,7 @@ def strange(thumbs: Bytes, features: Array) -> Array:
         # The lamp may be dimmed or a cloud pass.
         level = np.median((seen + 8) / (usual + 8), axis=1, keepdims=True)
         off = np.abs(seen - usual * np.clip(level, 0.7, 1.4)) / spread
-        shares.append((off.reshape(len(off), -1, 3).max(-1) > FAR).mean(1))
+        shares.append(far_share(off))
     return np.concatenate(shares).astype(np.float32)
 
 

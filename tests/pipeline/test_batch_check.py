@@ -227,10 +227,10 @@ def test_films_are_judged_as_a_render_would(studio: Studio):
         {**film, "portrait": "bars.mp4"},
         {**film, "size": 64},
     )
-    assert told(bad)[:4] == [(1, "alpha"), (1, "crop"), (2, "audio"), (2, "drive")]
+    assert told(bad)[:4] == [(1, "crop"), (1, "alpha"), (2, "audio"), (2, "drive")]
     assert told(bad)[4:] == [(3, "portrait"), (4, "portrait")]
     words = [fault.message for fault in bad.faults]
-    assert words[0] == "film.mp4 is a film and keeps its background: leave --alpha out"
+    assert words[1] == "film.mp4 is a film and keeps its background: leave --alpha out"
     assert "leave --drive out" in words[3]
     assert words[4] == "bars.mp4: no face is seen; give a film of one talking person"
     assert "pixels wide, at least" in words[5]
