@@ -20,8 +20,15 @@ from talkhead_cli.batch.check import DictFacts, Plan, plan_batch
 from talkhead_cli.batch.files import look_at_all
 from talkhead_cli.batch.job import BatchRequest, Control
 from talkhead_cli.batch.look import Look, look_at, portrait_kind
-from talkhead_cli.batch.verdict import video_size
-from talkhead_cli.errors import AudioError, InputError, MediaError, UsageError, WeightsError
+from talkhead_cli.batch.verdict import check_film_face, video_size
+from talkhead_cli.errors import (
+    AudioError,
+    InputError,
+    MediaError,
+    NoFaceError,
+    UsageError,
+    WeightsError,
+)
 from talkhead_cli.face import load_portrait
 from talkhead_cli.ffmpeg_binary import ffmpeg_path
 from talkhead_cli.film_rules import FILM_CRF
@@ -225,16 +232,18 @@ def test_films_are_judged_as_a_render_would(studio: Studio):
         {**film, "alpha": "yes", "crop": "face"},
         {"portrait": "film.mp4", "drive": "sound.mp4"},
         {**film, "portrait": "bars.mp4"},
-        {**film, "size": 64},
     )
     assert told(bad)[:4] == [(1, "crop"), (1, "alpha"), (2, "audio"), (2, "drive")]
-    assert told(bad)[4:] == [(3, "portrait"), (4, "portrait")]
+    assert told(bad)[4:] == [(3, "portrait")]
     words = [fault.message for fault in bad.faults]
     assert words[1] == "film.mp4 is a film and keeps its background: leave --alpha out"
     assert "leave --drive out" in words[3]
     assert words[4] == "bars.mp4: no face is seen; give a film of one talking person"
-    assert "pixels wide, at least" in words[5]
     assert not bad.jobs
+    value = {"width": 640, "height": 480, "face_width": 60.0, "faces": []}
+    check_film_face("film.mp4", value, RenderSettings())
+    with pytest.raises(NoFaceError, match="only 24 pixels wide"):
+        check_film_face("film.mp4", value, RenderSettings(size=256))
 
 
 def test_recordings_are_judged_as_a_render_would(studio: Studio):
