@@ -24,8 +24,14 @@ RING_DISTANCES = (0.1, 0.22, 0.36, 0.52, 0.7)
 STILL = 1 / 64
 """Pixels of motion below which a pixel is the film's own."""
 
+STILL_UNITS = 1 / 6400
+"""The same in canonical units: large films have more pixels to a motion that nobody sees."""
+
 FINE_ENOUGH = 80.0
 """Pixels per canonical unit that the motion is worked out at; beyond the lips, which are drawn over, it is smooth."""
+
+BAND = 32
+"""Rows that are filled at once, as wide as anything moves in them."""
 
 LIP_INSET = 1.0
 """How far the inner edge of open lips is drawn into the lips for taking pixels, see `inset_lips`: further than for a
@@ -110,7 +116,7 @@ class JawWarp:
         shift = grid.copy()
         apply_affines(ids, triangle_affines(corners, origin), shift)
         shift -= grid
-        still = np.abs(shift).max(-1) < STILL
+        still = np.abs(shift).max(-1) < max(STILL, STILL_UNITS * unit)
         shift[still] = 0
         if still.all():
             return None
@@ -140,13 +146,21 @@ def warp_box(image: Bytes, out: Bytes, shift: Array, step: int, box: Box) -> Non
         box: x0, y0, x1, y1.
     """
     x0, y0, x1, y1 = box
+    moving = cv2.dilate(shift.any(-1).astype(np.uint8), np.ones((3, 3), np.uint8))
     if step > 1:
         size = (shift.shape[1] * step, shift.shape[0] * step)
         shift = np.asarray(cv2.resize(shift, size, interpolation=cv2.INTER_LINEAR), np.float32)
-        shift = np.ascontiguousarray(shift[: y1 - y0, : x1 - x0])
-    shift[..., 0] += np.arange(x0, x1, dtype=np.float32)
-    shift[..., 1] += np.arange(y0, y1, dtype=np.float32)[:, None]
-    # Bicubic interpolation at a pixel's own centre is that pixel.
-    out[y0:y1, x0:x1] = cv2.remap(
-        image, shift, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
-    )
+    shift[: y1 - y0, : x1 - x0, 0] += np.arange(x0, x1, dtype=np.float32)
+    shift[: y1 - y0, : x1 - x0, 1] += np.arange(y0, y1, dtype=np.float32)[:, None]
+    band = max(1, BAND // step)
+    for top in range(0, len(moving), band):
+        columns = np.flatnonzero(moving[top : top + band].any(0))
+        if not len(columns):
+            continue
+        left, right = x0 + columns[0] * step, min(x1, x0 + (columns[-1] + 1) * step)
+        low, high = y0 + top * step, min(y1, y0 + (top + band) * step)
+        position = shift[low - y0 : high - y0, left - x0 : right - x0]
+        # Bicubic interpolation at a pixel's own centre is that pixel.
+        out[low:high, left:right] = cv2.remap(
+            image, position, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+        )
