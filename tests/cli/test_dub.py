@@ -161,7 +161,7 @@ def test_a_batch_dubs_films(
 def test_page_on_dubbing_is_true() -> None:
     from talkhead_cli import film as films
     from talkhead_cli.face.portrait import MIN_SCALED_FACE
-    from talkhead_models import film_face, jaw_warp
+    from talkhead_models import film_face, film_looks, jaw_warp
 
     page = (ROOT / "docs" / "dubbing.md").read_text()
     for words in (
@@ -171,6 +171,8 @@ def test_page_on_dubbing_is_true() -> None:
         f"from {film_face.YAW_NONE:.0f} on",
         f"`--crf` is {FILM_CRF} unless",
         f"({films.BACKWARD_BYTES >> 20} MB of them)",
+        f"for longer than {film_looks.HIDDEN_SECONDS} s",
+        f"the face is {films.TRACKED_FACE} pixels wide",
         f"over {max(jaw_warp.RING_DISTANCES)} outer-eye distances",
     ):
         assert words in page
