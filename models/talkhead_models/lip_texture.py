@@ -40,6 +40,10 @@ LIP_MARGIN, LIP_BLUR = 15, 4.0
 LIP_REACH_UNITS = (LIP_MARGIN / 2 + 4 * LIP_BLUR) / PIXELS_PER_UNIT
 """Canonical units around the lips beyond which nothing is laid over the film."""
 
+INSET = 1.0
+"""How far the inner edge of open lips is drawn into the lips for taking pixels, see `inset_lips`: what is dark between
+lips that hardly part would stay on them when they close."""
+
 AROUND = (
     2,
     326,
@@ -146,7 +150,7 @@ class LipTexture(NamedTuple):
         corner = np.array([x0, y0, 0], np.float32)
         pose = pose._replace(offset=pose.offset - corner)
         rig = replace(rig_at(face, index), pose=pose, mesh=mesh - corner)
-        inset = inset_lips(rig.mesh, rig.unit)
+        inset = inset_lips(rig.mesh, rig.unit, INSET)
         piece = np.ascontiguousarray(image[y0:y1, x0:x1])
         source = PatchSource(piece, inset, np.eye(2, 3, dtype=np.float32), dark)
         triangles = face.basis.triangles

@@ -188,7 +188,7 @@ def wanted_kinds(draft: Draft, column: str, settings: RenderSettings) -> list[st
 
 def picture_kind(settings: RenderSettings) -> str:
     """The kind of knowledge of a portrait."""
-    return portrait_kind(settings.face_backend, settings.background)
+    return portrait_kind(settings.face_backend)
 
 
 def check_film_face(path: str, value: Value, settings: RenderSettings) -> None:
