@@ -53,9 +53,6 @@ SHORTEST = 50
 BLOCK = 2048
 """Frames handled at once."""
 
-RELAXED_GAP = 0.02
-"""Inner-lip gap, in outer-eye distances, of lips that neither press on each other nor part far."""
-
 
 class MouthLook(NamedTuple):
     """One frame's mouth.
@@ -193,7 +190,9 @@ def lip_height(canonical: Array) -> Array:
 
 
 def calm_frame(face: FilmFace, sharpness: Array, strangeness: Array) -> int:
-    """The frame whose lips are the easiest to lend: sharp, at rest, relaxed, towards the camera, nothing before them.
+    """The frame whose lips are the easiest to lend: closed, not pressed, sharp, at rest, turned as usual, nothing before.
+
+    Lips that are parted there would keep a dark edge, and a slit where they are to close.
 
     Args:
         face: through the film.
@@ -212,7 +211,7 @@ def calm_frame(face: FilmFace, sharpness: Array, strangeness: Array) -> int:
     height = lip_height(canonical)
     pressed = 1 - height / max(float(np.percentile(height[shown], 70)), 1e-3)
     blur = 1 - sharpness / max(float(np.percentile(sharpness[shown], 90)), 1e-3)
-    cost = np.abs(lip_gaps(canonical).max(1) - RELAXED_GAP) / 0.08
+    cost = np.abs(lip_gaps(canonical).max(1)) / 0.03
     cost += np.clip(pressed, 0, 1) / 0.25 + np.clip(blur, 0, 1) / 0.25
     cost += motion / 0.04 + away / 10 + 5 * strangeness + 100 * (1 - face.strength)
     return int(np.argmin(cost))
