@@ -190,7 +190,7 @@ def lip_height(canonical: Array) -> Array:
 
 
 def calm_frame(face: FilmFace, sharpness: Array, strangeness: Array) -> int:
-    """The frame whose lips are the easiest to lend: closed, not pressed, sharp, at rest, turned as usual, nothing before.
+    """The frame whose lips are the easiest to lend: closed, sharp, at rest, turned as usual, in full view.
 
     Lips that are parted there would keep a dark edge, and a slit where they are to close.
 
