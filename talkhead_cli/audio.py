@@ -26,6 +26,7 @@ from talkhead_cli.wav_header import LARGEST_RIFF
 
 if TYPE_CHECKING:
     from talkhead_models.lip_audio import LipAudioEncoder
+    from talkhead_models.live import EarPlan
     from talkhead_models.speech import SpeechEncoder, SpeechFeatures
 
 log = logging.getLogger(__name__)
@@ -298,6 +299,7 @@ def extract_features(
     encoder: SpeechEncoder,
     max_seconds: float = 600.0,
     lip_encoder: LipAudioEncoder | None = None,
+    plan: EarPlan | None = None,
 ) -> SpeechFeatures:
     """Speech features of a recording; memory does not grow with its length but for the features themselves.
 
@@ -306,6 +308,7 @@ def extract_features(
         encoder: from `talkhead_models.speech.load_speech_encoder`.
         max_seconds: longest that is accepted.
         lip_encoder: from `talkhead_models.lip_audio.load_lip_audio`, for features of every kind, (L, 56).
+        plan: when chunks are made of speech that is not settled; None waits until it is.
 
     Raises:
         AudioError: see `decode_blocks`.
@@ -324,6 +327,11 @@ def extract_features(
             yield block
 
     blocks = resample_blocks(counted(), stream.sample_rate)
+    if plan is not None:
+        from talkhead_cli.early import early_features
+
+        array, views = early_features(blocks, encoder, plan, lip_encoder)
+        return SpeechFeatures(array, samples / stream.sample_rate, views)
     array = np.concatenate(list(features_of(blocks, encoder, lip_encoder)))
     return SpeechFeatures(array, samples / stream.sample_rate)
 

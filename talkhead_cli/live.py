@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from talkhead_cli.live_audio import LiveSound
     from talkhead_cli.pipeline import TalkingHeadPipeline
     from talkhead_cli.result import Inputs, RenderResult
-    from talkhead_models.live import SpeechStream
+    from talkhead_models.live import SpeechStream, View
 
 STANDARD_INPUT = "standard input"
 
@@ -151,14 +151,23 @@ class LiveRun(RenderRun):
         import numpy as np
 
         from talkhead_cli.audio import MIN_SECONDS, features_of, resample_blocks
+        from talkhead_cli.early import early_views
         from talkhead_cli.mel import SAMPLE_RATE
         from talkhead_models.live import SpeechStream
+
+        plan = pipeline.ear_plan
+
+        def hear(blocks: Iterator[NDArray[np.float32]]) -> Iterator[NDArray[np.float32] | View]:
+            encoder, lips = encoders
+            if plan is None:
+                return features_of(blocks, encoder, lips)
+            return early_views(blocks, encoder, plan, lips)
 
         with self.clock.stage("speech"):
             encoders = self._encoders(pipeline)
             # The first use of a network takes many times as long as the second.
             quiet = np.zeros(SAMPLE_RATE, np.float32)
-            list(features_of(iter([quiet]), *encoders))
+            list(hear(iter([quiet])))
 
         def heard() -> Iterator[NDArray[np.float32]]:
             try:
@@ -173,10 +182,10 @@ class LiveRun(RenderRun):
                 sound.stop()
             stream.duration_seconds = meters[0].num_samples / meters[0].sample_rate
 
-        def features() -> Iterator[NDArray[np.float32]]:
+        def features() -> Iterator[NDArray[np.float32] | View]:
             start = time.perf_counter()
             rate = sound.header().sample_rate
-            for block in features_of(resample_blocks(heard(), rate), *encoders):
+            for block in hear(resample_blocks(heard(), rate)):
                 stream.elapsed_seconds += time.perf_counter() - start
                 yield block
                 start = time.perf_counter()

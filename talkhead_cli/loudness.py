@@ -6,6 +6,7 @@ at all. So energy is read between two running levels: the noise floor, and the l
 
 from __future__ import annotations
 
+import copy
 from collections import deque
 from dataclasses import dataclass, field
 
@@ -95,6 +96,7 @@ class FeatureStream:
     _pitches: deque[float] = field(default_factory=lambda: deque(maxlen=PITCH_MEMORY))
     _waiting: list[tuple[Array, Array, float]] = field(default_factory=list)
     _quiet: list[bool] = field(default_factory=list)
+    _open_end: bool = False
 
     def push(self, visemes: Array, prosody: Array, energy: Array) -> Array:
         """Take the next steps and give those that are settled.
@@ -121,6 +123,19 @@ class FeatureStream:
     def finish(self) -> Array:
         """The last steps, (n, 20) float32: what follows the end counts as silence."""
         return self._settle(0)
+
+    def peek(self, visemes: Array, prosody: Array, energy: Array) -> Array:
+        """What can be said of all steps that are not settled, and of these, by what is known; nothing is taken.
+
+        Args:
+            visemes, prosody, energy: as `push`.
+
+        Returns:
+            (n, 20) float32 features, the newest last.
+        """
+        other = copy.deepcopy(self)
+        other._open_end = True
+        return np.concatenate([other.push(visemes, prosody, energy), other.finish()])
 
     def _settle(self, held_back: int) -> Array:
         rows = []
@@ -181,8 +196,10 @@ class FeatureStream:
         if energy > gate:
             self._quiet_before = 0
             return posterior
-        after = next((i for i, value in enumerate(ahead) if value > gate), QUIET_RUN)
-        at_end = len(ahead) < LOOKAHEAD and after == QUIET_RUN
+        # Behind the end there is silence; behind the newest step of speech that goes on, nobody knows.
+        behind = len(ahead) if self._open_end else QUIET_RUN
+        after = next((i for i, value in enumerate(ahead) if value > gate), behind)
+        at_end = len(ahead) < LOOKAHEAD and after == QUIET_RUN and not self._open_end
         before, self._quiet_before = self._quiet_before, self._quiet_before + 1
         long_enough = before + 1 + after >= QUIET_RUN
         if not long_enough or before < RELEASE or (after < ONSET and not at_end):

@@ -26,13 +26,14 @@ from talkhead_cli.playback import (
     length_of,
     motion_steps,
 )
+from talkhead_cli.settings import DEFAULT_CHUNK
 from talkhead_models.appearance import encode_mouths
 from talkhead_models.basis import FaceBasis, Pose
 from talkhead_models.batched.renderer import BatchRenderer
 from talkhead_models.breathing import breathing
-from talkhead_models.generator import MotionGenerator
+from talkhead_models.generator import FEATURES_PER_FRAME, MotionGenerator
 from talkhead_models.lip_audio import LipAudioEncoder
-from talkhead_models.live import SpeechStream, stream_motion
+from talkhead_models.live import SETTLED, EarPlan, SpeechStream, stream_motion
 from talkhead_models.motion import FaceMotion
 from talkhead_models.renderer import FaceRenderer
 from talkhead_models.rig import FaceRig
@@ -90,6 +91,17 @@ def blinking(generator: MotionGenerator, blink_scale: float) -> MotionGenerator:
     return changed
 
 
+SHORT_PIECES = 4
+"""Parts that a short chunk is drawn in, so that its first frame does not wait for the last."""
+
+
+def in_chunks(generator: MotionGenerator, chunk_frames: int) -> MotionGenerator:
+    """A generator whose chunks are as long as the settings say; it shares the other's networks."""
+    if chunk_frames >= min(DEFAULT_CHUNK, generator.frames_per_chunk):
+        return generator
+    return generator.in_chunks_of(chunk_frames)
+
+
 class TalkingHeadPipeline:
     """Loads the networks of a preset; renders any number of clips.
 
@@ -122,15 +134,26 @@ class TalkingHeadPipeline:
         self.networks = networks or Networks.load(settings.bundle, settings.device)
         if (self.networks.bundle, self.networks.device) != (settings.bundle, settings.device):
             raise ValueError("the networks are of another bundle or on another device")
-        self.generator = blinking(self.networks.generator, settings.blink_scale)
+        self.generator = blinking(
+            in_chunks(self.networks.generator, settings.chunk_frames), settings.blink_scale
+        )
         self.batched = settings.device.startswith("cuda") if batched is None else batched
         self.max_frames = BATCH_FRAMES if self.batched else MAX_FRAMES
+        if settings.chunk_frames < DEFAULT_CHUNK:
+            self.max_frames = min(self.max_frames, max(1, settings.chunk_frames // SHORT_PIECES))
         self.timings: dict[str, float] = {"prepare": 0.0, "generator": 0.0, "renderer": 0.0}
 
     @property
     def basis(self) -> FaceBasis:
         """The face model."""
         return self.networks.basis
+
+    @property
+    def ear_plan(self) -> EarPlan | None:
+        """When chunks are made of speech that is not settled; None where it is waited for."""
+        ahead = self.settings.lookahead_frames * FEATURES_PER_FRAME
+        own = self.generator.frames_per_chunk * FEATURES_PER_FRAME
+        return EarPlan(own, ahead, self.generator.lookahead) if ahead < SETTLED else None
 
     @property
     def hashes(self) -> dict[str, str]:

@@ -250,7 +250,10 @@ def generated_steps(
     state = begin.stream if begin is not None else None
     done = begin.num_frames if begin is not None else 0
     walk = generator.walk(
-        features.array, state or generator.start(settings.seed), generate_options(settings)
+        features.array,
+        state or generator.start(settings.seed),
+        generate_options(settings),
+        features.views,
     )
     if fps == MOTION_FPS:
         for motion, state in walk:

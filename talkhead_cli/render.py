@@ -27,7 +27,7 @@ from talkhead_cli.result import (
     face_event,
     motion_event,
 )
-from talkhead_cli.settings import RenderSettings
+from talkhead_cli.settings import RenderSettings, live_settings
 from talkhead_cli.sidecar import sidecar_path, versions, write_sidecar
 from talkhead_cli.speech_encoder import SPEECH_BUNDLE, speech_encoder, speech_hash
 from talkhead_cli.standard_input import keep_standard_input
@@ -96,6 +96,8 @@ def render_file(  # noqa: PLR0913 - drive goes by name, and each is a thing of i
         kind = DubRun
     else:
         kind = LiveRun if is_live(options, inputs, output) else RenderRun
+        if kind is LiveRun and pipeline is None:
+            settings = live_settings(settings)
     return kind(settings, on_event, options).render(inputs, output, pipeline)
 
 
@@ -314,7 +316,8 @@ class RenderRun:
             if features is None:
                 encoder, lips = self._encoders(pipeline)
                 limit = self.settings.max_seconds
-                features = extract_features(performance.audio, encoder, limit, lips)
+                plan = pipeline.ear_plan
+                features = extract_features(performance.audio, encoder, limit, lips, plan)
                 keep_features(self.options.folder, features)
         return features
 

@@ -116,7 +116,8 @@ def read_features(folder: Path | None) -> SpeechFeatures | None:
         return None
     try:
         with np.load(folder / FEATURES, allow_pickle=False) as stored:
-            return SpeechFeatures(stored["array"], float(stored["duration_seconds"]))
+            views = stored.get("views")
+            return SpeechFeatures(stored["array"], float(stored["duration_seconds"]), views)
     except (OSError, KeyError, EOFError, ValueError, BadZipFile):
         return None
 
@@ -130,7 +131,8 @@ def keep_features(folder: Path | None, features: SpeechFeatures) -> None:
     if folder is None:
         return
     buffer = io.BytesIO()
-    np.savez(buffer, array=features.array, duration_seconds=features.duration_seconds)
+    views = {} if features.views is None else {"views": features.views}
+    np.savez(buffer, array=features.array, duration_seconds=features.duration_seconds, **views)
     try:
         write_whole(folder / FEATURES, buffer.getvalue())
     except OSError as error:

@@ -26,6 +26,12 @@ from talkhead_cli.paths import presets_folder
 
 DEFAULT_PRESET = "talkhead"
 
+DEFAULT_CHUNK: Literal[32] = 32
+"""Frames that a generator makes at once where nobody waits for them."""
+
+LIVE: Mapping[str, Any] = {"chunk_frames": 4, "lookahead_frames": 6}
+"""What a render whose speech arrives meanwhile takes where nobody has chosen."""
+
 MIN_FPS, MAX_FPS = 5, 120
 
 NTSC_RATES = {
@@ -73,6 +79,9 @@ class RenderSettings(BaseModel):
         description: one line on the preset.
         bundle: name of the motion generator's weight bundle.
         num_inference_steps: denoising steps per chunk.
+        chunk_frames: frames at 25/s that are made at once; live pictures wait for as much speech. More
+            than the network makes at once is as much as that.
+        lookahead_frames: frames of sound heard behind a chunk before it is made; 16 leave nothing unsettled.
         guidance_scale: weight of the speech against free motion; 1 = as trained.
         pose_scale: size of head motion; 0 holds the head still.
         expression_scale: size of lip and face motion.
@@ -101,6 +110,8 @@ class RenderSettings(BaseModel):
     description: str = ""
     bundle: str = "talkhead"
     num_inference_steps: int = Field(default=4, ge=1, le=100)
+    chunk_frames: Literal[4, 8, 16, 32] = DEFAULT_CHUNK
+    lookahead_frames: int = Field(default=16, ge=0, le=16)
     guidance_scale: float = Field(default=1.0, ge=0.0, le=10.0)
     pose_scale: float = Field(default=1.0, ge=0.0, le=3.0)
     expression_scale: float = Field(default=1.0, ge=0.0, le=3.0)
@@ -168,6 +179,14 @@ def resolve_settings(
         detail = error.errors()[0]
         option = "--" + str(detail["loc"][0]).replace("_", "-")
         raise UsageError(f"{option}: {explain(detail)}") from error
+
+
+def live_settings(settings: RenderSettings) -> RenderSettings:
+    """The settings of a render whose speech arrives meanwhile: what nobody has chosen is as short as is good."""
+    chosen = settings.model_fields_set
+    return settings.model_copy(
+        update={key: value for key, value in LIVE.items() if key not in chosen}
+    )
 
 
 def load_preset(name_or_path: str) -> dict[str, Any]:

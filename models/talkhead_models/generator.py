@@ -3,10 +3,16 @@
 A chunk is 8 latent steps (32 frames, 1.28 s). What a chunk depends on is in the `StreamState`; the
 noise comes from the seed and the chunk's number. Offline generation is the same steps one after
 the other.
+
+Live speech cannot wait for a second of it. With shorter chunks (`in_chunks_of`) the network makes
+its 8 steps all the same, as it was trained to, for a future that is held still where it is not
+known; only the first of them are kept, and what follows is made anew with what has been heard by
+then. Each step of the clip has its own noise, so that the new plan goes on from the old.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -19,13 +25,19 @@ from talkhead_models.articulation import MARGIN, Articulation
 from talkhead_models.autoencoder import (
     Autoencoder,
 )
-from talkhead_models.denoiser import Conditions, ContextCache, Denoiser
+from talkhead_models.denoiser import FEATURES_PER_STEP, Conditions, ContextCache, Denoiser
 from talkhead_models.joining import POSE as POSE
 from talkhead_models.joining import join
 from talkhead_models.lip_guide import AHEAD, PAST, LipGuide
 from talkhead_models.liveliness import EventConfig, events, smooth_pose, start_events
 from talkhead_models.motion import FaceMotion
-from talkhead_models.sampling import chunk_noise, sample, student_predict, teacher_predict
+from talkhead_models.sampling import (
+    chunk_noise,
+    sample,
+    step_noise,
+    student_predict,
+    teacher_predict,
+)
 from talkhead_models.streaming import (
     ChunkPlan,
     StreamState,
@@ -33,6 +45,7 @@ from talkhead_models.streaming import (
     as_tensor,
     cache_to_array,
     chunk_features,
+    held,
     past_length,
     silence,
     speech_windows,
@@ -117,11 +130,26 @@ class MotionGenerator:
         self.autoencoder = autoencoder.eval().requires_grad_(False).to(self.device)
         self.denoiser = denoiser.eval().requires_grad_(False).to(self.device)
         self.parts = parts
+        self.chunk_steps = denoiser.config.chunk_steps
+
+    def in_chunks_of(self, frames: int) -> MotionGenerator:
+        """The same generator, sharing its networks, that makes so many frames at a time.
+
+        Raises:
+            ValueError: they are no whole latent steps, or more than the network makes at once.
+        """
+        steps, rest = divmod(frames, self.autoencoder.config.frames_per_step)
+        if rest or not 1 <= steps <= self.denoiser.config.chunk_steps:
+            most = self.denoiser.config.chunk_steps * self.autoencoder.config.frames_per_step
+            raise ValueError(f"chunks of {frames} frames are no part of {most}")
+        changed = copy.copy(self)
+        changed.chunk_steps = steps
+        return changed
 
     @property
     def frames_per_chunk(self) -> int:
         """Video frames a step of the stream makes."""
-        return self.denoiser.config.chunk_steps * self.autoencoder.config.frames_per_step
+        return self.chunk_steps * self.autoencoder.config.frames_per_step
 
     @property
     def lookahead(self) -> int:
@@ -195,8 +223,8 @@ class MotionGenerator:
 
         Args:
             state: of the chunk before, or from `start`; it is not changed.
-            features: (2 * frames_per_chunk + lookahead, F) float32: the chunk's own vectors and
-                those behind it.
+            features: (n + 2 * frames_per_chunk + lookahead, F) float32: the chunk's own vectors
+                and those behind it; before them n >= 0 of the past that are known better by now.
             options: how to sample.
 
         Returns:
@@ -205,16 +233,18 @@ class MotionGenerator:
         options = options or GenerateOptions()
         config = self.denoiser.config
         own = self.frames_per_chunk * FEATURES_PER_FRAME
-        if features.shape != (own + config.speech_ahead, config.feature_size):
-            wanted = (own + config.speech_ahead, config.feature_size)
+        wanted = (own + config.speech_ahead, config.feature_size)
+        known = len(features) - wanted[0]
+        if features.shape[1:] != wanted[1:] or not 0 <= known <= len(state.speech):
             raise ValueError(f"features of a chunk must be {wanted}, got {features.shape}")
-        joined = np.concatenate([state.speech, features]).astype(np.float32)
+        past = state.speech[: len(state.speech) - known]
+        joined = np.concatenate([past, features]).astype(np.float32)
         with one_thread():
             latents, remembered = self.denoise(state, joined, options)
             history = torch.cat([as_tensor(state.latents, self.device), latents], dim=1)
             context = self.autoencoder.config.decoder_context
             motion = (
-                self.autoencoder.decode(history[:, -(context + config.chunk_steps) :])[0]
+                self.autoencoder.decode(history[:, -(context + self.chunk_steps) :])[0]
                 .cpu()
                 .numpy()
             )
@@ -256,8 +286,24 @@ class MotionGenerator:
         """The latents of a chunk, (1, chunk_steps, Z), from the state and the features with their
         past; and what is remembered for the next one."""
         config = self.denoiser.config
+        if self.chunk_steps == config.chunk_steps:
+            noise = chunk_noise(
+                state.seed, state.chunk_index, config.chunk_steps, config.latent_size
+            )
+            return self._sampled(state, joined, noise, options)
+        behind = config.chunk_steps - self.chunk_steps
+        first = state.chunk_index * self.chunk_steps
+        noise = step_noise(state.seed, first, config.chunk_steps, config.latent_size)
+        latents, _ = self._sampled(state, held(joined, behind * FEATURES_PER_STEP), noise, options)
+        # Past chunks are not of the length that is remembered: the context is computed anew.
+        return latents[:, : self.chunk_steps], state.remembered
+
+    def _sampled(
+        self, state: StreamState, joined: FloatArray, noise: Tensor, options: GenerateOptions
+    ) -> tuple[Tensor, FloatArray]:
+        """As many latents as the network makes at once, and what is remembered of them."""
+        config = self.denoiser.config
         conditions, speech = self._conditions(state, joined)
-        noise = chunk_noise(state.seed, state.chunk_index, config.chunk_steps, config.latent_size)
         noise, steps = noise.to(self.device), options.num_inference_steps
         if not self.parts.distilled:
             predict = teacher_predict(self.denoiser, conditions, speech, options.guidance_scale)
@@ -353,6 +399,7 @@ class MotionGenerator:
         features: FloatArray,
         state: StreamState,
         options: GenerateOptions | None = None,
+        views: FloatArray | None = None,
     ) -> Iterator[tuple[FaceMotion, StreamState]]:
         """The chunks of a clip from a state on, each with the state that it leaves behind.
 
@@ -362,11 +409,16 @@ class MotionGenerator:
             state: from `start`, or one that an earlier walk gave; its chunk_index says which chunk
                 comes first.
             options: how to sample.
+            views: (chunks, n, F) float32: what had been heard when each chunk was made, see `step`;
+                None takes it from the features.
         """
         plan = ChunkPlan(-(-len(features) // FEATURES_PER_FRAME), self.frames_per_chunk)
         while state.chunk_index < plan.num_chunks:
             index = state.chunk_index
-            motion, state = self.step(
-                state, chunk_features(features, index, self.denoiser.config), options
+            heard = (
+                chunk_features(features, index, self.denoiser.config, self.chunk_steps)
+                if views is None
+                else views[index]
             )
+            motion, state = self.step(state, heard, options)
             yield motion[: plan.frames_of(index)], state

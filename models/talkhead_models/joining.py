@@ -30,7 +30,8 @@ HELD_BACK = (0.12, 0.22, 0.22, 0.18, 0.13, 0.08, 0.04)
 """Share of the jump into a chunk that its first frames are held back by; most of it where lips would not be late."""
 
 HEAD_FRAMES = 20
-"""Frames over which the head makes good what it is held back by: it is heavy, and nothing it does must be on time."""
+"""Frames, at most a chunk, over which the head makes good what it is held back by: it is heavy, and nothing it does
+must be on time."""
 
 
 def delays_of(pace: tuple[float, ...]) -> Array:
@@ -60,6 +61,10 @@ def join(motion: Array, before: Array) -> Array:
     earlier = np.concatenate([before[None], motion[:-1]])
     share = np.resize(DELAYS, len(motion))[:, None]
     result = motion + share * (earlier - motion)
+    if len(motion) < 2 * len(PACE):
+        # Chunks of one latent have no room for a jump to be made good, and as they overlap hardly any jump.
+        result[:, POSE] = motion[:, POSE]
+        return np.asarray(result, np.float32)
     held = np.array(HELD_BACK[: len(motion)], np.float32)
     result[: len(held)] -= held[:, None] * (motion[0] - before)
     result[:, POSE] = join_head(motion[:, POSE], before[POSE])
@@ -84,7 +89,7 @@ def join_head(pose: Array, before: Array) -> Array:
     second = float(np.linalg.norm(pose[2 * size - 1] - pose[size - 1]))
     jumped = np.float32(np.clip(1 - second / max(first, 1e-9), 0, 1))
     count = min(HEAD_FRAMES, len(pose))
-    passed = (np.arange(count, dtype=np.float32) + 1) / (HEAD_FRAMES + 1)
+    passed = (np.arange(count, dtype=np.float32) + 1) / (count + 1)
     share = (1 - passed * passed * (3 - 2 * passed))[:, None]
     way = pose[np.minimum(np.arange(count), size - 1)] - before
     result = pose.copy()

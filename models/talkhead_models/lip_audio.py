@@ -120,6 +120,13 @@ class WideStream:
         self._lead -= skipped
         self._lips = np.concatenate([self._lips, lips[skipped : len(lips) - behind]])
 
+    def peek(self) -> Array:
+        """All steps so far that were not taken, (n, 36) float32, the newest by what is known of them."""
+        none = np.zeros((0, NUM_MELS), np.float32)
+        lips, _ = settle_block(self._encoder, self._state, none, final=True)
+        lips = np.concatenate([self._lips, lips[self._lead :]])
+        return np.concatenate([self._mel[: len(lips)], lips], axis=1)
+
     def take(self, num_steps: int) -> Array:
         """The next steps, (num_steps, 36) float32.
 

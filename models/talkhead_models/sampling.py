@@ -135,6 +135,16 @@ def chunk_noise(seed: int, chunk_index: int, steps: int, size: int) -> Tensor:
     return torch.randn(1, steps, size, generator=generator)
 
 
+def step_noise(seed: int, first_step: int, steps: int, size: int) -> Tensor:
+    """The noise of some latent steps of a clip, (1, steps, size) float32: each has its own, so that
+    chunks that overlap agree."""
+    rows = []
+    for step in range(first_step, first_step + steps):
+        generator = torch.Generator("cpu").manual_seed(number_for(seed, "latent step", step))
+        rows.append(torch.randn(size, generator=generator))
+    return torch.stack(rows)[None]
+
+
 def teacher_predict(
     model: Denoiser, conditions: Conditions, speech: Tensor, guidance_scale: float
 ) -> Predict:

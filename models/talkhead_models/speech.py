@@ -90,10 +90,13 @@ class SpeechFeatures:
             median in octaves, in [-1, 1], 0 where unvoiced. L is even: two steps to a video frame at 25 fps.
             Or (L, 56): with the further kinds of `talkhead_models.speech_kinds` in the other columns.
         duration_seconds: length of the audio; at most L / 50, and within 1/25 s of it.
+        views: (chunks, n, F) float32: what had been heard when each chunk was made, where that was not yet settled;
+            the array then is what was thought of each step in its own chunk.
     """
 
     array: Array
     duration_seconds: float
+    views: Array | None = None
 
     def __post_init__(self) -> None:
         widths = (FEATURE_SIZE, WIDE_FEATURE_SIZE)

@@ -151,7 +151,14 @@ def past_length(config: DenoiserConfig) -> int:
     return config.context_steps * FEATURES_PER_STEP + config.speech_past
 
 
-def chunk_features(features: FloatArray, chunk_index: int, config: DenoiserConfig) -> FloatArray:
+def held(features: FloatArray, num_vectors: int) -> FloatArray:
+    """Features (L, F) with the last vector repeated so many times: what is not known yet."""
+    return np.concatenate([features, np.repeat(features[-1:], num_vectors, axis=0)])
+
+
+def chunk_features(
+    features: FloatArray, chunk_index: int, config: DenoiserConfig, chunk_steps: int | None = None
+) -> FloatArray:
     """The features one step of the stream needs: its own and the look-ahead, silence behind the
     end.
 
@@ -159,11 +166,12 @@ def chunk_features(features: FloatArray, chunk_index: int, config: DenoiserConfi
         features: (L, F) float32 of the whole clip at 50/s.
         chunk_index: which chunk.
         config: chunk and look-ahead sizes.
+        chunk_steps: latent steps of a chunk; None takes the config's.
 
     Returns:
         (chunk_steps * 8 + speech_ahead, F) float32.
     """
-    own = config.chunk_steps * FEATURES_PER_STEP
+    own = (chunk_steps or config.chunk_steps) * FEATURES_PER_STEP
     start = chunk_index * own
     found = features[start : start + own + config.speech_ahead]
     missing = own + config.speech_ahead - found.shape[0]

@@ -24,6 +24,20 @@ class RenderOptions:
     num_inference_steps: Annotated[
         int | None, typer.Option(help="Denoising steps per chunk.", rich_help_panel=MOTION)
     ]
+    chunk_frames: Annotated[
+        int | None,
+        typer.Option(
+            help="Frames made at once: 4, 8, 16 or 32; live pictures wait for as much speech.",
+            rich_help_panel=MOTION,
+        ),
+    ]
+    lookahead_frames: Annotated[
+        int | None,
+        typer.Option(
+            help="Frames of speech heard behind them before they are made, 0-16.",
+            rich_help_panel=MOTION,
+        ),
+    ]
     guidance_scale: Annotated[
         float | None,
         typer.Option(help="How closely motion follows the speech.", rich_help_panel=MOTION),
