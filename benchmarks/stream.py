@@ -5,7 +5,9 @@ Every figure comes from `talkhead render portrait.png - -o -` in a process of it
 - the first frame, where the speech is there at once: seconds from "everything is loaded" to the first frame in the
   encoder, and on standard output;
 - the delay of pictures, where the pipe is fed in real time from "everything is loaded" on: from the moment when the
-  first sample of a frame's own 40 ms was sent until the frame was on standard output;
+  first sample of a frame's own 40 ms was sent until the frame was on standard output. A player that holds every frame
+  back until a bound has passed since then stalls where a frame comes after that: where two frames are shown more than
+  one and a half frame times apart. A frame that comes before its own sound has been sent would be one run ahead;
 - the peak memory (of the process; ffmpeg's two have some 50 MB each) at several lengths, fed as fast as it is taken.
 
 Launch::
@@ -13,6 +15,7 @@ Launch::
     python benchmarks/stream.py
     python benchmarks/stream.py --preset talkhead --seconds 20 --memory 20 120 600
     python benchmarks/stream.py --portrait PICTURE --speech AUDIO --size 512 --no-memory
+    python benchmarks/stream.py --seconds 60 --only-delay --chunk-frames 4 --lookahead-frames 4 6 16
 """
 
 from __future__ import annotations
@@ -27,6 +30,8 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise, product
 from pathlib import Path
 from statistics import median
 
@@ -44,6 +49,7 @@ class Render:
         times: seconds on our clock at which each event was told, by its name.
         values: the seconds that each event tells, by its name.
         arrivals: seconds on our clock at which each frame was whole.
+        processor_seconds: of the process, without its two ffmpegs, once it has ended.
     """
 
     def __init__(self, args: argparse.Namespace, portrait: Path) -> None:
@@ -51,10 +57,14 @@ class Render:
         command += ["--verbose", "--stream", "--device", args.device]
         command += ["--preset", args.preset] if args.preset else []
         command += ["--size", str(args.size)] if args.size else []
+        for name in ("chunk_frames", "lookahead_frames"):
+            value = getattr(args, name)
+            command += [f"--{name.replace('_', '-')}", str(value)] if value is not None else []
         self.ready = threading.Event()
         self.times: dict[str, float] = {}
         self.values: dict[str, dict[str, float]] = {}
         self.arrivals: list[float] = []
+        self.processor_seconds = 0.0
         self.started = time.perf_counter()
         self.process = subprocess.Popen(
             command,
@@ -94,6 +104,7 @@ class Render:
         for thread in self.threads:
             thread.join()
         _, status, usage = os.wait4(self.process.pid, 0)
+        self.processor_seconds = usage.ru_utime + usage.ru_stime
         self.process.returncode = os.waitstatus_to_exitcode(status)
         if status:
             raise SystemExit("the render failed")
@@ -164,6 +175,45 @@ def show_first_frame(args: argparse.Namespace, portrait: Path, speech: Path) -> 
     print(f"all {len(render.arrivals)} frames: {rate:.1f} frames/s")
 
 
+@dataclass(frozen=True)
+class Delay:
+    """Delays of the frames of a stream behind their sound, seconds.
+
+    Attributes:
+        middle, high, worst: median, 95th percentile and largest.
+        bound: what a player holds frames back by.
+        stalls: pairs of frames that it shows more than one and a half frame times apart.
+        ahead: frames that came before all of their own sound had been sent.
+    """
+
+    middle: float
+    high: float
+    worst: float
+    bound: float
+    stalls: int
+    ahead: int
+
+
+def judge_delays(delays: list[float], fps: float, bound: float) -> Delay:
+    """What a player makes of frames that come so long after the first sample of their sound.
+
+    Args:
+        delays: seconds, by frame.
+        fps: frames a second.
+        bound: seconds that a player holds every frame back by.
+    """
+    shown: list[float] = []
+    for index, delay in enumerate(delays):
+        earliest = shown[-1] + 1 / fps if shown else 0.0
+        shown.append(max(index / fps + max(delay, bound), earliest))
+    # Where it had to wait, it goes on at once with what has come meanwhile, but shows nothing faster than it was made.
+    stalls = sum(after - before > 1.5 / fps for before, after in pairwise(shown))
+    ahead = sum(delay < 1 / fps for delay in delays)
+    ordered = sorted(delays)
+    high = ordered[min(len(ordered) - 1, int(0.95 * len(ordered)))]
+    return Delay(median(delays), high, ordered[-1], bound, stalls, ahead)
+
+
 def show_delay(args: argparse.Namespace, portrait: Path, speech: Path) -> None:
     """Speech in real time."""
     render = Render(args, portrait)
@@ -173,9 +223,14 @@ def show_delay(args: argparse.Namespace, portrait: Path, speech: Path) -> None:
     render.finish()
     fps = len(render.arrivals) / args.seconds
     delays = [when - start - index / fps for index, when in enumerate(render.arrivals)]
+    found = judge_delays(delays, fps, args.bound)
     print(
-        f"in real time: pictures come {median(delays):.2f} s after their sound (median), "
-        f"at most {max(delays):.2f} s; the first after {delays[0]:.2f} s"
+        f"in real time: pictures come {found.middle:.2f} s after their sound (median), {found.high:.2f} s (95 %), "
+        f"at most {found.worst:.2f} s; the first after {delays[0]:.2f} s"
+    )
+    print(
+        f"  a player that is {found.bound:.2f} s behind stalls {found.stalls} times; {found.ahead} frames ahead; "
+        f"{len(delays)} frames in {args.seconds:.0f} s took {render.processor_seconds:.1f} s of a core"
     )
 
 
@@ -201,13 +256,23 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--memory", type=float, nargs="+", default=[20, 120])
     parser.add_argument("--no-memory", action="store_true")
+    parser.add_argument("--only-delay", action="store_true")
+    parser.add_argument("--bound", type=float, default=0.7, help="what a player is behind, seconds")
+    parser.add_argument("--chunk-frames", type=int, nargs="+", default=[None])
+    parser.add_argument("--lookahead-frames", type=int, nargs="+", default=[None])
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         portrait, speech = make_inputs(args, folder)
-        show_first_frame(args, portrait, speech)
-        show_delay(args, portrait, speech)
-        if not args.no_memory:
+        plans = list(product(args.chunk_frames, args.lookahead_frames))
+        for args.chunk_frames, args.lookahead_frames in plans:
+            chosen = (args.chunk_frames, args.lookahead_frames)
+            chunk, ahead = ("default" if value is None else str(value) for value in chosen)
+            print(f"chunk {chunk}, look-ahead {ahead}")
+            if not args.only_delay:
+                show_first_frame(args, portrait, speech)
+            show_delay(args, portrait, speech)
+        if not args.no_memory and not args.only_delay:
             show_memory(args, folder)
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from talkhead_cli.mel import HOP, LEFT, WINDOW, Array, framed_log_mel, num_mel_frames
+from talkhead_cli.mel import HOP, LEFT, SAMPLE_RATE, WINDOW, Array, framed_log_mel, num_mel_frames
 
 if TYPE_CHECKING:
     from talkhead_models.lip_audio import LipAudioEncoder
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 
 BLOCK_SECONDS = 0.02
 """Sound is asked for in blocks of this length where chunks are early."""
+
+
+EDGE_SECONDS = (WINDOW - HOP) / 2 / SAMPLE_RATE
+"""Sound behind a step that its last mel frame reads."""
 
 
 class EarlyEars:

@@ -21,6 +21,7 @@ from talkhead_cli.errors import AudioError, UsageError
 from talkhead_cli.formats import codec_of
 from talkhead_cli.render import STANDARD, RenderRun
 from talkhead_cli.result import OutputOptions, Performance, Scene
+from talkhead_cli.settings import MOST_AHEAD
 from talkhead_cli.standard_input import check_piped
 from talkhead_cli.timing import Ticker
 from talkhead_cli.writing import stream_writer, write_frames
@@ -93,8 +94,9 @@ class LiveRun(RenderRun):
 
     def _open_sound(self, audio: Path | str | None, stack: ExitStack) -> LiveSound:
         """Begin to read."""
+        from talkhead_cli import early as early_audio
+        from talkhead_cli import live_audio
         from talkhead_cli.audio import check_file
-        from talkhead_cli.live_audio import LiveSound
 
         assert audio is not None
         name, path = str(audio), Path(audio)
@@ -107,7 +109,10 @@ class LiveRun(RenderRun):
             stack.callback(os.close, source)
         else:
             check_file(path)
-        return stack.enter_context(LiveSound(source, name, self.settings.max_seconds))
+        early = self.settings.lookahead_frames < MOST_AHEAD
+        seconds = early_audio.BLOCK_SECONDS if early else live_audio.BLOCK_SECONDS
+        sound = live_audio.LiveSound(source, name, self.settings.max_seconds, seconds)
+        return stack.enter_context(sound)
 
     def _stream(self, scene: Scene, sound: LiveSound) -> RenderResult:
         """Make the frames and encode them."""

@@ -27,8 +27,6 @@ from queue import Full, Queue
 from types import TracebackType
 from typing import Any
 
-import numpy as np
-
 from talkhead_cli.audio import (
     AudioStream,
     check_blocks,
@@ -40,6 +38,7 @@ from talkhead_cli.backlog import Backlog
 from talkhead_cli.errors import AudioError, TalkheadError
 from talkhead_cli.ffmpeg_binary import PROTOCOLS, ffmpeg_path, file_url
 from talkhead_cli.mel import Array
+from talkhead_cli.sample_blocks import BARE, BlockCutter
 from talkhead_cli.sound import PipedSound
 from talkhead_cli.wav_header import WavHeader, is_complete, parse_wav
 
@@ -48,8 +47,8 @@ log = logging.getLogger(__name__)
 BLOCK_SECONDS = 0.1
 """Length of the blocks that samples are handled in, whatever the pieces they arrive in: same sound, same frames."""
 
-WAITING_BLOCKS = 100
-"""Blocks that are decoded ahead: ten seconds."""
+WAITING_SECONDS = 10.0
+"""Sound that is decoded ahead."""
 
 PIECE = 1 << 16
 """Bytes read at once, at most."""
@@ -68,14 +67,22 @@ class LiveSound:
         source: a file, or the descriptor of a pipe.
         name: what it is called in messages.
         max_seconds: longest that is accepted.
+        block_seconds: length of the blocks.
     """
 
-    def __init__(self, source: Path | int, name: str, max_seconds: float) -> None:
+    def __init__(
+        self,
+        source: Path | int,
+        name: str,
+        max_seconds: float,
+        block_seconds: float = BLOCK_SECONDS,
+    ) -> None:
         self.name = name
         self.waited = 0.0
         self._source = source
         self._max_seconds = max_seconds
-        self._samples: Queue[Array | None] = Queue(WAITING_BLOCKS)
+        self._block_seconds = block_seconds
+        self._samples: Queue[Array | None] = Queue(round(WAITING_SECONDS / block_seconds))
         self._backlog = Backlog()
         self._decoder: subprocess.Popen[bytes] | None = None
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed in __exit__
@@ -136,7 +143,7 @@ class LiveSound:
         """The sound as it arrives, mixed to mono, at its own rate.
 
         Yields:
-            (n,) float32, a tenth of a second each, free of NaN.
+            (n,) float32, `block_seconds` each, free of NaN.
 
         Raises:
             AudioError: as `talkhead_cli.audio.decode_blocks`, once that is known.
@@ -189,8 +196,12 @@ class LiveSound:
             if not head or self._closed.is_set():
                 return self._put(None)
             self._wav = parse_wav(head)
-            self._start_decoder("pipe:0", self._input_options())
-            self._pass_on(head[self._wav.offset :] if self._wav else head)
+            first = head[self._wav.offset :] if self._wav else head
+            if self._wav and self._wav.channels == 1 and self._wav.samples in BARE:
+                self._take_bare(first, self._wav)
+            else:
+                self._start_decoder("pipe:0", self._input_options())
+                self._pass_on(first)
             self._backlog.end()
             # What follows the samples is read as well, so that the sender does not come to grief.
             while self._receive():
@@ -202,20 +213,40 @@ class LiveSound:
             self._backlog.end()
         return None
 
-    def _pass_on(self, piece: bytes) -> None:
-        """Everything from this piece on, up to the end that a wav header has told."""
+    def _pieces(self, piece: bytes) -> Iterator[bytes]:
+        """Everything from this piece on, up to the end that a wav header has told; in the backlog already, for what is
+        decoded must be on its way, too."""
+        left = self._wav.num_bytes if self._wav else None
+        while piece and left != 0:
+            piece = piece[:left]
+            left = None if left is None else left - len(piece)
+            self._backlog.put(piece)
+            yield piece
+            piece = self._receive()
+
+    def _take_bare(self, first: bytes, wav: WavHeader) -> None:
+        """Hand on samples that are what they are, cut into blocks."""
+        self._stream = self._find_stream()
+        cutter = self._cutter(wav.samples, wav.sample_rate)
+        for piece in self._pieces(first):
+            cutter.push(piece)
+        cutter.finish()
+        self._put(None)
+
+    def _cutter(self, samples: str, sample_rate: int) -> BlockCutter:
+        """Cuts samples into blocks for the user's thread."""
+        return BlockCutter(samples, max(1, round(self._block_seconds * sample_rate)), self._put)
+
+    def _pass_on(self, first: bytes) -> None:
+        """Everything from a first piece on to the decoder."""
         assert self._decoder is not None
         assert self._decoder.stdin is not None
-        left = self._wav.num_bytes if self._wav else None
         descriptor = self._decoder.stdin.fileno()
         try:
-            while piece and left != 0:
-                view = memoryview(piece[:left])
-                left = None if left is None else left - len(view)
-                self._backlog.put(bytes(view))  # first: what is decoded must be on its way, too
+            for piece in self._pieces(first):
+                view = memoryview(piece)
                 while view:
                     view = view[os.write(descriptor, view) :]
-                piece = self._receive()
         except BrokenPipeError:
             log.debug("the decoder has ended before the sound")
         finally:
@@ -265,20 +296,16 @@ class LiveSound:
         """Cut what the decoder gives into blocks."""
         assert self._decoder is not None
         assert self._decoder.stdout is not None
-        rest = bytearray()
-        size = 0
+        cutter = None
         try:
             with self._decoder.stdout as decoded:
                 while data := decoded.read(PIECE):
-                    if self._stream is None:
+                    if cutter is None:
                         self._stream = self._find_stream()
-                        size = 4 * max(1, round(BLOCK_SECONDS * self._stream.sample_rate))
-                    rest += data
-                    while len(rest) >= size:
-                        self._put(np.frombuffer(bytes(rest[:size]), "<f4"))
-                        del rest[:size]
-            if len(rest) >= 4:
-                self._put(np.frombuffer(bytes(rest[: len(rest) // 4 * 4]), "<f4"))
+                        cutter = self._cutter("f32le", self._stream.sample_rate)
+                    cutter.push(data)
+            if cutter is not None:
+                cutter.finish()
         except (OSError, TalkheadError) as error:
             self._problem = error
         self._put(None)

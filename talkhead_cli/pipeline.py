@@ -91,7 +91,7 @@ def blinking(generator: MotionGenerator, blink_scale: float) -> MotionGenerator:
     return changed
 
 
-SHORT_PIECES = 4
+SHORT_PIECES = 2
 """Parts that a short chunk is drawn in, so that its first frame does not wait for the last."""
 
 

@@ -29,6 +29,9 @@ DEFAULT_PRESET = "talkhead"
 DEFAULT_CHUNK: Literal[32] = 32
 """Frames that a generator makes at once where nobody waits for them."""
 
+MOST_AHEAD = 16
+"""Frames of sound behind a chunk that leave nothing of what it reads unsettled."""
+
 LIVE: Mapping[str, Any] = {"chunk_frames": 4, "lookahead_frames": 6}
 """What a render whose speech arrives meanwhile takes where nobody has chosen."""
 
@@ -111,7 +114,7 @@ class RenderSettings(BaseModel):
     bundle: str = "talkhead"
     num_inference_steps: int = Field(default=4, ge=1, le=100)
     chunk_frames: Literal[4, 8, 16, 32] = DEFAULT_CHUNK
-    lookahead_frames: int = Field(default=16, ge=0, le=16)
+    lookahead_frames: int = Field(default=MOST_AHEAD, ge=0, le=MOST_AHEAD)
     guidance_scale: float = Field(default=1.0, ge=0.0, le=10.0)
     pose_scale: float = Field(default=1.0, ge=0.0, le=3.0)
     expression_scale: float = Field(default=1.0, ge=0.0, le=3.0)
