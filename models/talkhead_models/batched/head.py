@@ -19,7 +19,7 @@ from talkhead_models.batched.mapping import (
     read,
     through_triangles,
 )
-from talkhead_models.batched.raster import raster_last
+from talkhead_models.batched.raster import Raster
 from talkhead_models.batched.upload import Parcel
 from talkhead_models.body import COARSE, STILL, Body
 from talkhead_models.lashes import Stroke
@@ -33,11 +33,11 @@ class Head:
     Attributes:
         body: what it was made from.
         device: where it lies.
-        engine: that draws triangles, one of `raster.ENGINES`.
+        raster: draws triangles.
     """
 
-    def __init__(self, body: Body, device: torch.device, engine: str) -> None:
-        self.body, self.device, self.engine = body, device, engine
+    def __init__(self, body: Body, device: torch.device, raster: Raster) -> None:
+        self.body, self.device, self.raster = body, device, raster
         self.box: Box = body.box
         self.size = (self.box[2] - self.box[0], self.box[3] - self.box[1])
         basis = body.rig.basis
@@ -101,16 +101,15 @@ class PreparedHead:
         corners = self.parcel[self.mesh][:, self.head.triangles]
         return corners[..., 2].mean(2), corners[..., :2]
 
-    def draw(self) -> Tensor:
-        """The moving box, (T, 3, h, w) float32 levels."""
-        moved, weight = self.warp(self.map())
+    def draw(self, places: Tensor) -> Tensor:
+        """The moving box, (T, 3, h, w) float32 levels; `places` from `map`."""
+        moved, weight = self.warp(places)
         plate = self.head.plate
         out = plate + (moved - plate) * weight if self.head.body.has_background else moved
         return self.lashes(out.contiguous())
 
-    def draw_clear(self, person: ClearPerson) -> tuple[Tensor, Tensor]:
+    def draw_clear(self, places: Tensor, person: ClearPerson) -> tuple[Tensor, Tensor]:
         """The moving box of the person alone: colours (T, 3, h, w) and alpha (T, 1, h, w), levels."""
-        places = self.map()
         weight = self.warp(places)[1] if self.head.body.has_background else None
         colours, alpha = person.moved(places[..., :2], weight)
         return self.lashes(colours.contiguous()), alpha
@@ -136,7 +135,7 @@ class PreparedHead:
         points = torch.cat([oval, rings, oval.mean(1, keepdim=True)], 1)
         corners = (points[:, head.ring_triangles] - head.grid_origin) / COARSE
         height, width = head.grid.shape[:2]
-        ranks = raster_last(corners, (width, height), head.engine)
+        ranks = head.raster(corners, (width, height))
         affines = affines_between(corners, head.ring_corners)
         moved = through_triangles(ranks, affines, head.grid[None])
         shift = (moved - head.grid) * head.anchor[..., None]
@@ -161,7 +160,7 @@ class PreparedHead:
         affines = affines_between(corners, source)
         x0, y0, x1, y1 = self.face
         local = by_rank(corners, order) - corners.new_tensor([x0, y0])
-        ranks = raster_last(local, (x1 - x0, y1 - y0), head.engine)
+        ranks = head.raster(local, (x1 - x0, y1 - y0))
         return ranks, by_rank(affines, order)
 
     def warp(self, places: Tensor) -> tuple[Tensor, Tensor]:

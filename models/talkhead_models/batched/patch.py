@@ -30,7 +30,7 @@ from talkhead_models.batched.mapping import (
     through_matrices,
     through_triangles,
 )
-from talkhead_models.batched.raster import raster_last
+from talkhead_models.batched.raster import Raster
 from talkhead_models.body import Placed
 from talkhead_models.detail import WINDOW
 from talkhead_models.painting import PatchPainter
@@ -54,13 +54,14 @@ class PatchDevice:
 
     Attributes:
         painter: what it was made from.
+        raster: draws triangles.
         half: networks in float16.
     """
 
     def __init__(
-        self, painter: PatchPainter, device: torch.device, engine: str, half: bool
+        self, painter: PatchPainter, device: torch.device, raster: Raster, half: bool
     ) -> None:
-        self.painter, self.device, self.engine, self.half = painter, device, engine, half
+        self.painter, self.device, self.raster, self.half = painter, device, raster, half
         source, spec = painter.source, painter.spec
         self.source = to_planes(source.image, device)
         self.whole = to_planes(painter.whole.image, device)
@@ -150,17 +151,25 @@ class PreparedPatch:
         corners = corners @ matrices[:, None, :, :2].mT + matrices[:, None, None, :, 2]
         affines = affines_between(corners, patch.corners)
         order = torch.argsort(-depth, dim=1, stable=True)
-        ranks = raster_last(by_rank(corners, order), (spec.width, spec.height), patch.engine)
+        ranks = patch.raster(by_rank(corners, order), (spec.width, spec.height))
         return read(patch.source, through_triangles(ranks, by_rank(affines, order), patch.own))
 
-    def paint(self) -> tuple[Tensor, Tensor]:
-        """What the networks add to the skin (T, 3, h, w), and the inside (T, 3, h', w'), levels; see `Painted`."""
+    def inputs(self) -> tuple[Tensor, Tensor, Tensor]:
+        """What the network sees of the frames: skin and inside (T, 3, h, w), and the hole (T, 1, h, w)."""
+        skin = self.warp()
+        inside, hole = self.holes.whole(self.count, skin)
+        return skin / self.patch.tint - 1, inside / self.patch.tint - 1, hole
+
+    def paint(self, seen: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        """What the networks add to the skin (T, 3, h, w), and the inside (T, 3, h', w'), levels; see `Painted`.
+
+        Args:
+            seen: from `inputs`.
+        """
         patch, painter = self.patch, self.patch.painter
         refiner = painter.refiner
         assert refiner is not None
-        skin = self.warp()
-        inside, hole = self.holes.whole(self.count, skin)
-        skin, inside = skin / patch.tint - 1, inside / patch.tint - 1
+        skin, inside, hole = seen
         crop, own_hole = (v.expand(self.count, -1, -1, -1) for v in (painter.crop, painter.hole))
         code = self.parcel[self.code] if refiner.config.code_size else None
         base = refiner.base(inside, crop, own_hole)

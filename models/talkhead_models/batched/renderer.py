@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -11,7 +15,7 @@ from talkhead_models.batched.clear import ClearPerson
 from talkhead_models.batched.geometry import Batch
 from talkhead_models.batched.head import Head
 from talkhead_models.batched.patch import PatchDevice
-from talkhead_models.batched.raster import has_triton
+from talkhead_models.batched.raster import choose_engine, raster_last
 from talkhead_models.batched.upload import Parcel
 from talkhead_models.body import Body
 from talkhead_models.motion import FaceMotion
@@ -20,6 +24,8 @@ from talkhead_models.rig import FaceRig
 
 Array = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
+
+Watch = Callable[[str], AbstractContextManager[object]]
 
 BYTES_A_PIXEL = 192
 """Memory that a pixel of the moving box takes at the most: map, warped picture, share, frame, and what they are of."""
@@ -37,6 +43,8 @@ class BatchRenderer:
     Attributes:
         plain: the renderer that it was made from.
         device: where frames are made.
+        engine: what draws triangles.
+        watch: entered around each stage of a batch, by name; for measurements.
     """
 
     def __init__(
@@ -51,17 +59,19 @@ class BatchRenderer:
         Args:
             plain: of the portrait, its networks on the device.
             device: where frames are made.
-            engine: what draws triangles, one of `raster.ENGINES`; None takes triton on CUDA where there is one.
+            engine: what draws triangles, one of `raster.ENGINES`; None takes triton on CUDA where it works.
             half: networks in float16; None does so on CUDA.
         """
         self.plain, self.device = plain, torch.device(device)
         on_gpu = self.device.type == "cuda"
-        self.engine = engine or ("triton" if on_gpu and has_triton() else "torch")
+        self.engine = engine or choose_engine(self.device)
+        raster = partial(raster_last, engine=self.engine)
         half = on_gpu if half is None else half
-        self.head = Head(plain.body, self.device, self.engine)
+        self.head = Head(plain.body, self.device, raster)
         self.patches = [
-            PatchDevice(painter, self.device, self.engine, half) for painter in plain.painters
+            PatchDevice(painter, self.device, raster, half) for painter in plain.painters
         ]
+        self.watch: Watch = lambda _: nullcontext()
         self.clear = None
         self.still = torch.from_numpy(plain.body.image).to(self.device)
         if plain.cutout is not None:
@@ -96,26 +106,40 @@ class BatchRenderer:
 
     def render(self, motion: FaceMotion, breath: Array | None = None) -> Bytes:
         """Frames (T, H, W, 3) uint8 RGB, or (T, H, W, 4) RGBA, of a motion; see `FaceRenderer.render`."""
-        return to_host(self.frames(motion, breath))
+        frames = self.frames(motion, breath)
+        with self.watch("copy out"):
+            return to_host(frames)
 
     @torch.inference_mode()
     def frames(self, motion: FaceMotion, breath: Array | None = None) -> Tensor:
         """As `render`, but left on the device."""
-        placed = self.body.place(motion, breath)
-        batch, parcel = Batch.of(placed), Parcel()
-        head = self.head.prepare(batch, parcel)
-        box = self.head.box
-        patches = [patch.prepare(placed, batch, head, box) for patch in self.patches]
-        parcel.send(self.device)
-        painted = [patch.paint() if patch.refined else None for patch in patches]
+        watch, box = self.watch, self.head.box
+        with watch("prepare (CPU)"):
+            placed = self.body.place(motion, breath)
+            batch, parcel = Batch.of(placed), Parcel()
+            head = self.head.prepare(batch, parcel)
+            patches = [patch.prepare(placed, batch, head, box) for patch in self.patches]
+        with watch("upload"):
+            parcel.send(self.device)
+        painted = []
+        for patch in patches:
+            with watch("patches"):
+                inputs = patch.inputs() if patch.refined else None
+            with watch("networks"):
+                painted.append(patch.paint(inputs) if inputs is not None else None)
+        with watch("map"):
+            places = head.map()
         alpha = None
-        if self.clear is None:
-            canvas = head.draw()
-        else:
-            canvas, alpha = head.draw_clear(self.clear)
-        for patch, parts in zip(patches, painted, strict=True):
-            patch.paste(canvas, box[:2], parts)
-        return self.finish(canvas, alpha)
+        with watch("warp"):
+            if self.clear is None:
+                canvas = head.draw(places)
+            else:
+                canvas, alpha = head.draw_clear(places, self.clear)
+        with watch("paste"):
+            for patch, parts in zip(patches, painted, strict=True):
+                patch.paste(canvas, box[:2], parts)
+        with watch("finish"):
+            return self.finish(canvas, alpha)
 
     def finish(self, canvas: Tensor, alpha: Tensor | None = None) -> Tensor:
         """Whole frames (T, H, W, C) uint8 of their moving box.
