@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from talkhead_models.detail import load_detail
 from talkhead_models.motion import MOTION_SIZE, FaceMotion
 from talkhead_models.refiner import load_refiner
 from talkhead_models.renderer import FaceRenderer
+from tests.conftest import ROOT
 
 MEAN, RARE = 0.3, 4.0
 """Levels of 255 that frames may differ by in the mean, and that one value of a thousand may exceed."""
@@ -141,6 +143,39 @@ def test_batches_fit_into_memory(plain, monkeypatch):
     assert batched.most_frames() > 16
     monkeypatch.setattr("talkhead_models.batched.renderer.CPU_MEMORY", 1 << 20)
     assert batched.most_frames() == 1
+
+
+def test_stages_are_measured_and_counted(plain, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    from roofline import measure, print_table
+
+    renderer = BatchRenderer(plain, "cpu")
+    costs, frames = measure(renderer, lively(6)[:2], np.zeros(2, np.float32), 1)
+    assert frames == 2
+    assert {"prepare (CPU)", "raster", "networks", "warp", "finish", "copy out"} <= set(costs)
+    # Half a billion multiplications and additions a frame, and nearly no others.
+    assert 0.3e9 < costs["networks"].flops / 2 < 5e9
+    assert costs["networks"].flops > 10 * sum(costs[name].flops for name in ("raster", "warp"))
+    x0, y0, x1, y1 = plain.body.box
+    # The warp writes four planes of floats at least.
+    assert costs["warp"].moved > 2 * 16 * (x1 - x0) * (y1 - y0)
+    assert all(cost.seconds > 0 for name, cost in costs.items())
+    print_table(costs, frames, 1e12, 1e12, "A title")
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3 + 1 + len(costs) + 1
+
+
+@pytest.mark.slow
+def test_speed_of_the_batched_renderer(monkeypatch, capsys):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    import speed
+
+    options = ["--renderer", "batched", "--seconds", "0.4", "--repeats", "1"]
+    monkeypatch.setattr(sys, "argv", ["speed.py", *options])
+    speed.main()
+    printed = capsys.readouterr().out
+    assert "end to end" in printed
+    assert "torch draws triangles" in printed
 
 
 @pytest.mark.slow

@@ -159,7 +159,8 @@ class PreparedHead:
         source = head.places(self.parcel[self.source][:, head.triangles])
         affines = affines_between(corners, source)
         x0, y0, x1, y1 = self.face
-        local = by_rank(corners, order) - corners.new_tensor([x0, y0])
+        local = by_rank(corners, order)
+        local = torch.stack([local[..., 0] - x0, local[..., 1] - y0], -1)
         ranks = head.raster(local, (x1 - x0, y1 - y0))
         return ranks, by_rank(affines, order)
 

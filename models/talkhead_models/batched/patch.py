@@ -24,6 +24,7 @@ from talkhead_models.batched.head import PreparedHead, by_rank
 from talkhead_models.batched.holes import PreparedHoles
 from talkhead_models.batched.mapping import (
     affines_between,
+    constant,
     normalised,
     pixels,
     read,
@@ -226,11 +227,10 @@ class PreparedPatch:
             box = hole.box
             assert box is not None
             part = region[..., box[1] - y0 : box[3] - y0, box[0] - x0 : box[2] - x0]
-            inside = (
-                part.new_tensor(self.places.dark)[:, None, None]
-                if eye is None
-                else eye.colours(box)
-            )
+            if eye is not None:
+                inside = eye.colours(box)
+            else:
+                inside = constant(*self.places.dark, device=part.device)[:, None, None]
             if painted is not None and self.own_inside:
                 inside = self._placed(painted[1], self.inside_matrices, box)
             elif painted is not None:

@@ -16,6 +16,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from talkhead_models.batched.mapping import constant
+
 log = logging.getLogger(__name__)
 
 SUBPIXELS = 16.0
@@ -47,7 +49,7 @@ def edges_of(corners: Tensor, size: tuple[int, int]) -> Edges:
         corners: (F, N, 3, 2) float32 pixels.
         size: width, height of the raster.
     """
-    limit = corners.new_tensor([size[0] - 1.0, size[1] - 1.0])
+    limit = constant(size[0] - 1.0, size[1] - 1.0, device=corners.device)
     seen = ((corners.amax(2) >= 0) & (corners.amin(2) <= limit)).all(-1)
     points = torch.round(corners.clamp(-16384, 16384) * SUBPIXELS) / SUBPIXELS
     low = torch.floor(points.amin(2) + 0.5).clamp(min=0)

@@ -106,9 +106,11 @@ class BatchRenderer:
 
     def render(self, motion: FaceMotion, breath: Array | None = None) -> Bytes:
         """Frames (T, H, W, 3) uint8 RGB, or (T, H, W, 4) RGBA, of a motion; see `FaceRenderer.render`."""
-        frames = self.frames(motion, breath)
-        with self.watch("copy out"):
-            return to_host(frames)
+        # Page-locked memory is the current device's.
+        with torch.cuda.device(self.device) if self.device.type == "cuda" else nullcontext():
+            frames = self.frames(motion, breath)
+            with self.watch("copy out"):
+                return to_host(frames)
 
     @torch.inference_mode()
     def frames(self, motion: FaceMotion, breath: Array | None = None) -> Tensor:
