@@ -87,8 +87,9 @@ def test_networks_in_half_precision_make_the_same_frames(plain):
 
 
 def test_a_person_cut_by_the_border_without_background_or_networks(portrait, networks):
-    """Not square, the face at the left border, no wall behind it."""
+    """Not square, the face at the left border, no wall behind it; the picture must not be written to."""
     image = np.ascontiguousarray(portrait.image[20:280, 90:250])
+    image.flags.writeable = False
     mesh = portrait.mesh - np.array([90, 20, 0], np.float32)
     assert mesh[:, 0].min() < 25
     everywhere = np.ones(image.shape[:2], np.float32)

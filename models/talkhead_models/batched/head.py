@@ -58,7 +58,7 @@ class Head:
         self.plate = to_planes(body.plate, device)
 
     def _put(self, array: NDArray[np.generic]) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
+        return torch.tensor(np.ascontiguousarray(array), device=self.device)
 
     def places(self, positions: Tensor) -> Tensor:
         """Positions (..., 2) in the portrait as `mapping.read` wants them of the doubled picture."""

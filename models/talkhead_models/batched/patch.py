@@ -67,16 +67,16 @@ class PatchDevice:
         self.source = to_planes(source.image, device)
         self.whole = to_planes(painter.whole.image, device)
         self.source_size = (source.image.shape[1], source.image.shape[0])
-        corners = torch.from_numpy(source.mesh[:, :2][painter.triangles]).to(device)
+        corners = torch.tensor(source.mesh[:, :2][painter.triangles], device=device)
         self.corners = normalised(corners, self.source_size)
-        self.triangles = torch.from_numpy(painter.triangles).long().to(device)
+        self.triangles = torch.tensor(painter.triangles, device=device).long()
         # Where the mesh does not cover it, the patch shows the portrait's own.
         own = transform(
             pixels((spec.width, spec.height), torch.zeros(1)).numpy(), invert_affine(source.frame)
         )
         self.own = normalised(torch.from_numpy(own), self.source_size).to(device)
-        self.tint = torch.from_numpy(127.5 * painter.tint).to(device)[:, None, None]
-        self.grain = None if painter.grain is None else torch.from_numpy(painter.grain).to(device)
+        self.tint = torch.tensor(127.5 * painter.tint, device=device)[:, None, None]
+        self.grain = None if painter.grain is None else torch.tensor(painter.grain, device=device)
 
     def prepare(
         self, placed: Sequence[Placed], batch: Batch, head: PreparedHead, limit: Box
