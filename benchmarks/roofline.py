@@ -78,16 +78,18 @@ class Counter(TorchDispatchMode):
     def __init__(self, stages: Stages) -> None:
         super().__init__()
         self.stages = stages
+        self.whole: set[Any] = set()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         packet = func.overloadpacket
-        if packet not in flop_registry:
+        if packet not in flop_registry and func not in self.whole:
             # A convolution, say, comes as one of several names for the same thing.
             with self:
                 parts = func.decompose(*args, **kwargs)
             if parts is not NotImplemented:
                 return parts
+            self.whole.add(func)
         out = func(*args, **kwargs)
         if func.is_view:
             return out

@@ -98,7 +98,7 @@ def stage_table(args: argparse.Namespace, folder: Path) -> None:
     )
     size = 16
     if pipeline.batched:
-        renderer = timed("prepare batches", BatchRenderer, renderer, args.device)
+        renderer = timed("prepare batches", BatchRenderer, renderer, args.device, args.engine)
         size = min(pipeline.max_frames, renderer.most_frames())
     renderer.render(motions[0][:size])
     kept: list[np.ndarray] = []
@@ -251,6 +251,7 @@ def main() -> None:
         default="auto",
         help="auto: batched on CUDA, plain elsewhere",
     )
+    parser.add_argument("--engine", choices=("torch", "triton"), help="draws triangles in batches")
     parser.add_argument("--repeats", type=int, default=5, help="of a batch, for its stages")
     parser.add_argument("--peak-bandwidth", type=float, default=4.8, help="TB/s; an H200's")
     parser.add_argument(
