@@ -27,8 +27,12 @@ Bytes = NDArray[np.uint8]
 
 Watch = Callable[[str], AbstractContextManager[object]]
 
-BYTES_A_PIXEL = 192
-"""Memory that a pixel of the moving box takes at the most: map, warped picture, share, frame, and what they are of."""
+BYTES_A_PIXEL = 96
+"""Memory that a pixel of the moving box takes at the most; 61 were measured for a large face: map, warped picture, share,
+frame, and what they are made of."""
+
+BYTES_A_FRAME = 16 * 2**20
+"""Likewise of a frame's patches and their networks, whatever its size."""
 
 MEMORY_SHARE = 0.5
 """Of a GPU's free memory, for frames; the rest is for networks, triangles and whoever else is there."""
@@ -96,7 +100,7 @@ class BatchRenderer:
     def most_frames(self) -> int:
         """Frames that the device's memory is enough for at once, at least 1."""
         width, height = self.head.size
-        frame = BYTES_A_PIXEL * width * height + 2 * self.image.nbytes
+        frame = BYTES_A_PIXEL * width * height + 2 * self.image.nbytes + BYTES_A_FRAME
         if self.device.type != "cuda":
             return max(1, CPU_MEMORY // frame)
         free, _ = torch.cuda.mem_get_info(self.device)
