@@ -28,8 +28,8 @@ Bytes = NDArray[np.uint8]
 Watch = Callable[[str], AbstractContextManager[object]]
 
 BYTES_A_PIXEL = 96
-"""Memory that a pixel of the moving box takes at the most; 61 were measured for a large face: map, warped picture, share,
-frame, and what they are made of."""
+"""Memory that a pixel of the moving box takes at the most; 61 were measured for a large face: map, warped picture,
+share, frame, and what they are made of."""
 
 BYTES_A_FRAME = 16 * 2**20
 """Likewise of a frame's patches and their networks, whatever its size."""
