@@ -127,6 +127,22 @@ def test_frames_with_alpha_are_those_of_the_cpu(portrait, networks):
     assert error.mean() < 2 * MEAN
 
 
+def test_transparent_pictures_before_a_colour(portrait, networks):
+    """As from the CPU, and what the networks paint ends inside an outline there, too; here one through the mouth."""
+    matte = portrait.person_mask
+    share = matte[..., None]
+    white = np.rint(portrait.image * share + 255 * (1 - share)).astype(np.uint8)
+    plain = FaceRenderer.create(white, portrait.mesh, matte, **networks)
+    half = matte.copy()
+    half[:, : round(float(portrait.mesh[13, 0]))] = 0
+    plain.keep_inside(half)
+    plain.flatten(matte, (255, 255, 255), (0, 90, 0))
+    clear = np.flatnonzero(matte[0] == 0)
+    expected, found = render_both(plain, frames=4)
+    assert (expected[:, 0, clear] == (0, 90, 0)).all()
+    assert_same_pictures(expected, found, plain.body.box)
+
+
 def test_the_pipeline_can_use_it(portrait):
     settings = RenderSettings(device="cpu", seed=3, still=True)
     plain = TalkingHeadPipeline(settings)

@@ -77,6 +77,8 @@ class PatchDevice:
         self.own = normalised(torch.from_numpy(own), self.source_size).to(device)
         self.tint = torch.tensor(127.5 * painter.tint, device=device)[:, None, None]
         self.grain = None if painter.grain is None else torch.tensor(painter.grain, device=device)
+        share = painter.share
+        self.share = None if share is None else torch.tensor(share[..., 0], device=device)
 
     def prepare(
         self, placed: Sequence[Placed], batch: Batch, head: PreparedHead, limit: Box
@@ -179,6 +181,8 @@ class PreparedPatch:
             laid = (part.contiguous(memory_format=torch.channels_last) for part in inputs)
             residuals = Residuals(*(part.float() for part in refiner(*laid, code)))
         levels = residuals.skin * patch.tint
+        if patch.share is not None:
+            levels = levels * patch.share
         if not refiner.config.own_inside:
             return levels, residuals.inside * patch.tint
         rows, columns = WINDOW

@@ -77,7 +77,7 @@ class BatchRenderer:
         ]
         self.watch: Watch = lambda _: nullcontext()
         self.clear = None
-        self.still = torch.tensor(plain.body.image, device=self.device)
+        self.still = torch.tensor(plain.shown, device=self.device)
         if plain.cutout is not None:
             self.clear = ClearPerson(plain.cutout, plain.body.box, self.device)
             self.still = self.clear.still
