@@ -128,7 +128,7 @@ def watched(renderer: BatchRenderer, stages: Stages) -> None:
 def measure(
     renderer: BatchRenderer, motion: FaceMotion, breath: np.ndarray, repeats: int
 ) -> tuple[dict[str, Cost], int]:
-    """Cost of one batch by stage, and the batch's frames."""
+    """Cost of one batch by stage, as it leaves for an encoder, and the batch's frames."""
     device = renderer.device
     counted = Stages(device)
     # Triton's kernel is no torch operation: its pairs are counted as torch would go through them.
@@ -137,15 +137,15 @@ def measure(
         part.raster = raster_last
     watched(renderer, counted)
     with Counter(counted):
-        renderer.render(motion, breath)
+        renderer.render_planes(motion, breath)
     for part in (renderer.head, *renderer.patches):
         part.raster = engine
     timed = Stages(device)
     watched(renderer, timed)
-    renderer.render(motion, breath)
+    renderer.render_planes(motion, breath)
     timed.costs.clear()
     for _ in range(repeats):
-        renderer.render(motion, breath)
+        renderer.render_planes(motion, breath)
     for name, cost in counted.costs.items():
         cost.seconds = timed.costs[name].seconds / repeats
     return dict(counted.costs), motion.num_frames

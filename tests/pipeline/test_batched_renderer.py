@@ -17,9 +17,11 @@ from talkhead_cli.pipeline import TalkingHeadPipeline
 from talkhead_cli.playback import SavedMotion
 from talkhead_cli.settings import RenderSettings
 from talkhead_models.basis import FaceBasis
+from talkhead_models.batched.planes import PlaneWriter
 from talkhead_models.batched.renderer import BatchRenderer
 from talkhead_models.detail import load_detail
 from talkhead_models.motion import MOTION_SIZE, FaceMotion
+from talkhead_models.planes import planes_of
 from talkhead_models.refiner import load_refiner
 from talkhead_models.renderer import FaceRenderer
 from tests.conftest import ROOT
@@ -81,6 +83,26 @@ def plain(portrait: Portrait, networks: dict[str, object]) -> FaceRenderer:
 def test_frames_are_those_of_the_cpu(plain):
     expected, found = render_both(plain)
     assert_same_pictures(expected, found, plain.body.box)
+
+
+def test_planes_are_those_of_the_cpu(portrait, networks):
+    """With a moving box that begins and ends in the middle of chroma pixels."""
+    arguments = portrait.image, portrait.mesh, portrait.person_mask, networks["basis"], {}
+    plain = FaceRenderer.create(*arguments)
+    batched = BatchRenderer(plain, "cpu")
+    motion = lively(3)
+    expected, found = plain.render_planes(motion), batched.render_planes(motion)
+    assert found.shape == expected.shape == (3, 450, 300)
+    error = np.abs(expected.astype(int) - found)
+    assert error.mean() < MEAN
+    assert np.percentile(error, 99.9) <= RARE
+    x0, y0, x1, y1 = 7, 5, 290, 201
+    writer = PlaneWriter(portrait.image, (x0, y0, x1, y1), torch.device("cpu"))
+    noise = np.random.default_rng(0).integers(0, 256, (1, y1 - y0, x1 - x0, 3), np.uint8)
+    picture = portrait.image.copy()
+    picture[y0:y1, x0:x1] = noise[0]
+    found = writer.write(torch.from_numpy(noise).permute(0, 3, 1, 2).float())[0].numpy()
+    assert np.abs(planes_of(picture).astype(int) - found).max() <= 1
 
 
 def test_networks_in_half_precision_make_the_same_frames(plain):

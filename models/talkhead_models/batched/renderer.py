@@ -15,6 +15,7 @@ from talkhead_models.batched.clear import ClearPerson
 from talkhead_models.batched.geometry import Batch
 from talkhead_models.batched.head import Head
 from talkhead_models.batched.patch import PatchDevice
+from talkhead_models.batched.planes import PlaneWriter
 from talkhead_models.batched.raster import choose_engine, raster_last
 from talkhead_models.batched.upload import Parcel
 from talkhead_models.body import Body
@@ -76,6 +77,7 @@ class BatchRenderer:
             PatchDevice(painter, self.device, raster, half) for painter in plain.painters
         ]
         self.watch: Watch = lambda _: nullcontext()
+        self.planes: PlaneWriter | None = None
         self.clear = None
         self.still = torch.tensor(plain.shown, device=self.device)
         if plain.cutout is not None:
@@ -110,15 +112,24 @@ class BatchRenderer:
 
     def render(self, motion: FaceMotion, breath: Array | None = None) -> Bytes:
         """Frames (T, H, W, 3) uint8 RGB, or (T, H, W, 4) RGBA, of a motion; see `FaceRenderer.render`."""
+        return self._out(motion, breath, planes=False)
+
+    def render_planes(self, motion: FaceMotion, breath: Array | None = None) -> Bytes:
+        """The same frames, opaque, as planes (T, 3 H / 2, W) uint8; see `FaceRenderer.render_planes`."""
+        return self._out(motion, breath, planes=True)
+
+    def _out(self, motion: FaceMotion, breath: Array | None, planes: bool) -> Bytes:
         # Page-locked memory is the current device's.
         with torch.cuda.device(self.device) if self.device.type == "cuda" else nullcontext():
-            frames = self.frames(motion, breath)
+            frames = self.frames(motion, breath, planes)
             with self.watch("copy out"):
                 return to_host(frames)
 
     @torch.inference_mode()
-    def frames(self, motion: FaceMotion, breath: Array | None = None) -> Tensor:
-        """As `render`, but left on the device."""
+    def frames(
+        self, motion: FaceMotion, breath: Array | None = None, planes: bool = False
+    ) -> Tensor:
+        """As `render` or `render_planes`, but left on the device."""
         watch, box = self.watch, self.head.box
         with watch("prepare (CPU)"):
             placed = self.body.place(motion, breath)
@@ -145,20 +156,25 @@ class BatchRenderer:
             for patch, parts in zip(patches, painted, strict=True):
                 patch.paste(canvas, box[:2], parts)
         with watch("finish"):
-            return self.finish(canvas, alpha)
+            return self.finish(canvas, alpha, planes)
 
-    def finish(self, canvas: Tensor, alpha: Tensor | None = None) -> Tensor:
-        """Whole frames (T, H, W, C) uint8 of their moving box.
+    def finish(self, canvas: Tensor, alpha: Tensor | None = None, planes: bool = False) -> Tensor:
+        """Whole frames of their moving box, uint8: (T, H, W, C), or as planes (T, 3 H / 2, W).
 
         Args:
             canvas: (T, 3, h, w), levels.
             alpha: (T, 1, h, w), levels.
+            planes: see there; alpha is left out.
         """
+        levels = canvas if alpha is None or planes else torch.cat([canvas, alpha], 1)
+        levels = torch.floor((levels + 0.5).clamp_(0, 255))
+        if planes:
+            if self.planes is None:
+                self.planes = PlaneWriter(self.plain.shown, self.head.box, self.device)
+            return self.planes.write(levels)
         x0, y0, x1, y1 = self.head.box
-        frames = self.still.expand(len(canvas), -1, -1, -1).clone()
-        levels = canvas if alpha is None else torch.cat([canvas, alpha], 1)
-        moving = (levels + 0.5).clamp_(0, 255).to(torch.uint8)
-        frames[:, y0:y1, x0:x1] = moving.permute(0, 2, 3, 1)
+        frames = self.still.expand(len(levels), -1, -1, -1).clone()
+        frames[:, y0:y1, x0:x1] = levels.to(torch.uint8).permute(0, 2, 3, 1)
         return frames
 
 
