@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -9,7 +11,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from talkhead_models.batched.clear import to_planes
-from talkhead_models.batched.mapping import constant
 from talkhead_models.planes import CHROMA, LUMA, even_box, planes_of
 
 
@@ -46,12 +47,11 @@ class PlaneWriter:
         return frames
 
 
-def converted(
-    pixels: Tensor, rows: list[tuple[float, ...]] | tuple[tuple[float, ...], ...]
-) -> Tensor:
+def converted(pixels: Tensor, rows: Sequence[tuple[float, ...]]) -> Tensor:
     """Sums (T, N, h, w) uint8 of channels (T, 3, h, w), by rows of a matrix with a constant at the end, times 255."""
     planes = []
     for red, green, blue, one in rows:
-        weights = constant(red / 255, green / 255, blue / 255, device=pixels.device)
-        planes.append((pixels * weights[:, None, None]).sum(1) + one / 255)
-    return torch.round(torch.stack(planes, 1)).clamp_(0, 255).to(torch.uint8)
+        plane = pixels[:, 0] * (red / 255)
+        plane.add_(pixels[:, 1], alpha=green / 255).add_(pixels[:, 2], alpha=blue / 255)
+        planes.append(plane.add_(one / 255))
+    return torch.stack(planes, 1).round_().clamp_(0, 255).to(torch.uint8)
