@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import cv2
 import numpy as np
 import pytest
@@ -39,6 +43,7 @@ from talkhead_models.warp import (
     transform,
     triangle_affines,
 )
+from tests.conftest import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -210,6 +215,28 @@ def test_a_parcel_gives_back_what_was_put_in():
     parcel.send(torch.device("cpu"))
     for number, array in zip(numbers, arrays, strict=True):
         assert np.array_equal(parcel[number].numpy(), array)
+
+
+INTERPRETED = """
+import torch
+from talkhead_models.basis import FaceBasis
+from talkhead_models.batched.raster import edges_of, fill_torch
+from talkhead_models.batched.raster_triton import fill_triton
+basis = FaceBasis.load()
+corners = torch.from_numpy(basis.mean[basis.triangles][None, ..., :2] * 40 + 50)
+edges = edges_of(corners, (90, 110))
+drawn = fill_torch(edges, (90, 110))
+assert (drawn >= 0).float().mean() > 0.2
+assert torch.equal(fill_triton(edges, (90, 110)), drawn)
+"""
+
+
+def test_triton_covers_what_torch_does_without_a_gpu():
+    """In triton's interpreter, which is chosen when it is imported; where it is installed at all."""
+    pytest.importorskip("triton")
+    path = os.pathsep.join([str(ROOT), str(ROOT / "models"), os.environ.get("PYTHONPATH", "")])
+    variables = {**os.environ, "TRITON_INTERPRET": "1", "PYTHONPATH": path}
+    subprocess.run([sys.executable, "-c", INTERPRETED], check=True, env=variables)
 
 
 @pytest.mark.gpu
