@@ -15,26 +15,29 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from talkhead_models import topology as topo
-from talkhead_models.basis import FaceBasis
+from talkhead_models.basis import FaceBasis, Pose, rotation_matrix
 from talkhead_models.batched.coverage import cover
 from talkhead_models.batched.geometry import (
     eye_constants,
     eye_maps,
     eye_outlines,
+    frames_of,
     hole_of,
     lid_insets,
     longest_edge,
     smooth_curves,
     transformed,
+    window_frames,
     within,
 )
 from talkhead_models.batched.mapping import affines_between, enlarge, normalised, read
 from talkhead_models.batched.raster import choose_engine, edges_of, fill_torch, raster_last
 from talkhead_models.batched.upload import Parcel
-from talkhead_models.body import COARSE
+from talkhead_models.body import COARSE, Placed
 from talkhead_models.body import enlarge as enlarge_one
-from talkhead_models.patches import EyeMap, eye_opening, hole_coverage
+from talkhead_models.patches import EYES, MOUTH, EyeMap, eye_opening, hole_coverage, patch_frame
 from talkhead_models.rig import inset_lids
+from talkhead_models.sharpening import window_frame
 from talkhead_models.warp import (
     box_of,
     coverage,
@@ -188,6 +191,26 @@ def test_small_geometry_is_that_of_the_cpu(meshes):
     points = meshes[0, :, :2]
     x0, y0, x1, y1 = box_of(points - 10, 1, (60, 70))
     assert within(points, 1, (10, 10, 70, 80)) == (x0 + 10, y0 + 10, x1 + 10, y1 + 10)
+
+
+@pytest.mark.parametrize("spec", [MOUTH, EYES])
+def test_patch_frames_are_those_of_the_cpu(spec, meshes):
+    rng = np.random.default_rng(5)
+    neutral = FaceBasis.load().mean
+    angles = rng.normal(scale=0.2, size=(3, 3)).astype(np.float32)
+    poses = [
+        Pose(np.float32(60 + i), rotation_matrix(angles[i]), rng.normal(size=3).astype(np.float32))
+        for i in range(3)
+    ]
+    placed = [
+        Placed(mesh, mesh, pose, mesh, mesh) for mesh, pose in zip(meshes, poses, strict=True)
+    ]
+    frames = frames_of(spec, neutral, placed)
+    for found, pose in zip(frames, poses, strict=True):
+        np.testing.assert_allclose(found, patch_frame(spec, neutral, pose), rtol=1e-5, atol=1e-4)
+    for level in range(3):
+        for found, frame in zip(window_frames(frames, level), frames, strict=True):
+            np.testing.assert_allclose(found, window_frame(frame, level), rtol=1e-5, atol=1e-4)
 
 
 def test_coarse_maps_and_pictures_are_read_as_on_the_cpu():

@@ -22,7 +22,7 @@ from talkhead_models.batched.mapping import (
 from talkhead_models.batched.raster import Raster
 from talkhead_models.batched.upload import Parcel
 from talkhead_models.body import COARSE, STILL, Body
-from talkhead_models.lashes import Stroke
+from talkhead_models.lashes import DRAWN_BELOW, Lashes, Stroke
 
 Array = NDArray[np.float32]
 
@@ -73,9 +73,10 @@ class Head:
         face = (max(face[0], x0), max(face[1], y0), min(face[2], x1), min(face[3], y1))
         source = lid_insets(self.body.source_mesh, batch.mesh)
         strokes = []
-        for index, mesh in enumerate(batch.mesh):
-            for stroke in self.body.lashes.strokes(mesh, (width, height)):
-                strokes.append((index, stroke, parcel.add(stroke.share)))
+        lashes = self.body.lashes
+        for index in np.flatnonzero(nearly_shut(batch.mesh, lashes)):
+            for stroke in lashes.strokes(batch.mesh[index], (width, height)):
+                strokes.append((int(index), stroke, parcel.add(stroke.share)))
         return PreparedHead(self, batch, parcel, face, parcel.add(source), strokes)
 
 
@@ -186,6 +187,17 @@ class PreparedHead:
             for channel, level in zip(region, stroke.colour.tolist(), strict=True):
                 channel += share * (level - channel).clamp(max=0)
         return out
+
+
+def nearly_shut(meshes: Array, lashes: Lashes) -> NDArray[np.bool_]:
+    """Which meshes (T, 478, >=2) may have an eye so far shut that its lashes are drawn."""
+    shut = np.zeros(len(meshes), np.bool_)
+    for eye, opening in enumerate(lashes.openings):
+        upper, lower = list(topo.UPPER_LIDS[eye]), list(topo.LOWER_LIDS[eye])
+        way = meshes[:, lower, :2] - meshes[:, upper, :2]
+        # A little more than is needed: sums differ in the last digit.
+        shut |= np.linalg.norm(way, axis=2).mean(1) < 1.001 * DRAWN_BELOW * max(opening, 1e-3)
+    return shut
 
 
 def by_rank(values: Tensor, order: Tensor) -> Tensor:

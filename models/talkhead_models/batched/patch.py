@@ -19,6 +19,7 @@ from talkhead_models.batched.geometry import (
     longest_edge,
     patch_box,
     transformed,
+    window_frames,
 )
 from talkhead_models.batched.head import PreparedHead, by_rank
 from talkhead_models.batched.holes import PreparedHoles
@@ -37,7 +38,7 @@ from talkhead_models.detail import WINDOW
 from talkhead_models.painting import PatchPainter
 from talkhead_models.refiner import Residuals, compose, half_precision
 from talkhead_models.sharpening import Box as Rows
-from talkhead_models.sharpening import box_around, enlarge_part, window_frame
+from talkhead_models.sharpening import box_around, enlarge_part
 from talkhead_models.warp import invert_affine, transform
 
 Array = NDArray[np.float32]
@@ -130,7 +131,7 @@ class PreparedPatch:
         outline = points[:, list(painter.spec.holes[0])]
         own = painter.sharpener.own if painter.sharpener is not None else ()
         for level, (picture, _) in enumerate(own, 1):
-            frames = np.stack([window_frame(matrix, level) for matrix in matrices])
+            frames = window_frames(matrices, level)
             edges = transformed(outline, frames)
             box = box_around(edges.reshape(-1, 2), (picture.shape[3], picture.shape[2]))
             local = edges - np.array([box.left, box.top], np.float32)
@@ -141,7 +142,7 @@ class PreparedPatch:
             if steps
             else Rows(0, rows.stop - rows.start, 0, columns.stop - columns.start)
         )
-        frames = np.stack([window_frame(matrix, painter.levels) for matrix in matrices])
+        frames = window_frames(matrices, painter.levels)
         frames[..., 2] -= (self.inner.left, self.inner.top)
         self.inside_matrices = self.parcel.add(frames)
         return steps
