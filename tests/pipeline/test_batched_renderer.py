@@ -18,7 +18,9 @@ from talkhead_cli.playback import SavedMotion
 from talkhead_cli.settings import RenderSettings
 from talkhead_models.basis import FaceBasis
 from talkhead_models.batched.planes import PlaneWriter
+from talkhead_models.batched.raster import edges_of
 from talkhead_models.batched.renderer import BatchRenderer
+from talkhead_models.batched.upload import Parcel
 from talkhead_models.detail import load_detail
 from talkhead_models.motion import MOTION_SIZE, FaceMotion
 from talkhead_models.planes import planes_of
@@ -163,6 +165,42 @@ def test_transparent_pictures_before_a_colour(portrait, networks):
     expected, found = render_both(plain, frames=4)
     assert (expected[:, 0, clear] == (0, 90, 0)).all()
     assert_same_pictures(expected, found, plain.body.box)
+
+
+@pytest.mark.parametrize("alpha", [False, True])
+def test_everything_stays_on_the_device(alpha, portrait, networks, monkeypatch):
+    """On torch's device of tensors without values, which can be neither mixed with the CPU's nor waited for."""
+    meta = torch.device("meta")
+    parts = copy.deepcopy(networks)
+    plain = FaceRenderer.create(portrait.image, portrait.mesh, portrait.person_mask, **parts)
+    if alpha:
+        plain.cutout = plain.body.cut_out(*portrait.matte())
+    for painter in plain.painters:
+        assert painter.refiner is not None
+        painter.refiner.to(meta)
+        painter.crop, painter.hole = painter.crop.to(meta), painter.hole.to(meta)
+        if painter.sharpener is not None:
+            painter.sharpener.detail.to(meta)
+            painter.sharpener.own = [(a.to(meta), b.to(meta)) for a, b in painter.sharpener.own]
+
+    def send(parcel: Parcel, device: torch.device) -> None:
+        parcel._tensors = [torch.empty(a.shape, device=device) for a in parcel._arrays]
+
+    def draw(corners: torch.Tensor, size: tuple[int, int], engine: str) -> torch.Tensor:
+        """As triton's kernel, beside which nothing is done on the CPU."""
+        assert engine == "triton"
+        edges = edges_of(corners, size)
+        return edges.low.new_full((len(corners), size[1], size[0]), -1)
+
+    monkeypatch.setattr(Parcel, "send", send)
+    monkeypatch.setattr("talkhead_models.batched.renderer.raster_last", draw)
+    batched = BatchRenderer(plain, meta, engine="triton")
+    height, width = portrait.image.shape[:2]
+    frames = batched.frames(lively(6))
+    assert frames.shape == (6, height, width, 4 if alpha else 3)
+    planes = batched.frames(lively(6), planes=True)
+    assert planes.shape == (6, height * 3 // 2, width)
+    assert frames.device == planes.device == meta
 
 
 def test_the_pipeline_can_use_it(portrait):
