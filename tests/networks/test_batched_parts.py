@@ -83,7 +83,7 @@ def test_small_batches_of_pairs_give_the_same_picture(meshes, monkeypatch):
     assert torch.equal(raster_last(corners, (170, 160)), whole)
 
 
-@hypothesis_settings(max_examples=40)
+@hypothesis_settings(max_examples=25)
 @given(st.lists(st.tuples(*[st.floats(-20, 60, width=32)] * 6), min_size=1, max_size=6))
 def test_what_lies_in_a_triangle_is_its_and_what_lies_a_pixel_away_is_not(corners):
     drawn = np.array(corners, np.float32).reshape(1, -1, 3, 2)
