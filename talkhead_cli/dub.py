@@ -54,6 +54,10 @@ class DubRun(RenderRun):
             raise UsageError(f"{film} is a film: it keeps its own head motion, leave --drive out")
         if inputs.motion_in is not None:
             raise UsageError(f"{film} is a film: its mouth follows speech, leave --motion-in out")
+        if inputs.style is not None:
+            raise UsageError(f"{film} is a film: it keeps its own manner, leave --style out")
+        if self.settings.emotion != "neutral":
+            raise UsageError(f"{film} is a film: it keeps its expression, leave --emotion out")
         if self.settings.alpha:
             raise UsageError(f"{film} is a film and keeps its background: leave --alpha out")
         if self.options.stream:

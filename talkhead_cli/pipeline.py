@@ -31,12 +31,14 @@ from talkhead_models.generator import MotionGenerator
 from talkhead_models.generator_bundle import load_motion_generator
 from talkhead_models.lip_audio import LIP_AUDIO, LipAudioEncoder, load_lip_audio
 from talkhead_models.live import SpeechStream, stream_motion
+from talkhead_models.manner import Manner
 from talkhead_models.motion import FaceMotion
 from talkhead_models.refiner import Refiner, load_refiner
 from talkhead_models.renderer import FaceRenderer
 from talkhead_models.rig import FaceRig
 from talkhead_models.speech import SpeechFeatures
 from talkhead_models.speech_kinds import WIDE_SIZE
+from talkhead_models.style import SpeakingStyle
 
 if TYPE_CHECKING:
     from talkhead_cli.face import Portrait
@@ -117,14 +119,25 @@ class Networks:
         )
 
 
-def blinking(generator: MotionGenerator, blink_scale: float) -> MotionGenerator:
-    """A generator whose blinks are as frequent as the settings say; it shares the other's networks."""
-    if blink_scale in {0, 1}:
-        return generator
+def performing(
+    generator: MotionGenerator, settings: RenderSettings, style: SpeakingStyle | None = None
+) -> MotionGenerator:
+    """A generator that performs as the settings, and a style, say; it shares the other's networks."""
+    parts = generator.parts
+    events, token = parts.events, parts.style
+    if style is not None:
+        events, token = style.events(events), style.token(token)
+    if settings.blink_scale > 0:
+        events = replace(events, blink_seconds=events.blink_seconds / settings.blink_scale)
+    manner = Manner(
+        emotion=settings.emotion,
+        emotion_strength=settings.emotion_strength,
+        gaze=settings.gaze,
+        pose_shown=0.0 if settings.still else settings.pose_scale,
+        style=style,
+    )
     changed = copy.copy(generator)
-    events = generator.parts.events
-    events = replace(events, blink_seconds=events.blink_seconds / blink_scale)
-    changed.parts = replace(generator.parts, events=events)
+    changed.parts = replace(parts, events=events, style=token, manner=manner)
     return changed
 
 
@@ -153,9 +166,13 @@ class TalkingHeadPipeline:
         self.networks = networks or Networks.load(settings.bundle, settings.device)
         if (self.networks.bundle, self.networks.device) != (settings.bundle, settings.device):
             raise ValueError("the networks are of another bundle or on another device")
-        self.generator = blinking(self.networks.generator, settings.blink_scale)
+        self.generator = performing(self.networks.generator, settings)
         self.max_frames = MAX_FRAMES
         self.timings: dict[str, float] = {"prepare": 0.0, "generator": 0.0, "renderer": 0.0}
+
+    def perform_as(self, style: SpeakingStyle | None) -> None:
+        """Speak in a person's style from now on; None is the preset's own."""
+        self.generator = performing(self.networks.generator, self.settings, style)
 
     @property
     def basis(self) -> FaceBasis:

@@ -88,6 +88,8 @@ class RowReader:
             self._fault(row, "portrait", "the cell is empty; give a picture")
         if "audio" not in row.cells and "drive" not in row.cells:
             self._fault(row, "audio", "the cell is empty; give a recording, or a clip as drive")
+        if "style" in row.cells and "drive" in row.cells:
+            self._fault(row, "style", "filmed motion has its own style; empty this cell, or drive")
         output = row.cells.get(OUTPUT)
         return Draft(
             row.number,
@@ -95,7 +97,7 @@ class RowReader:
             files,
             written,
             None if output is None else str(output),
-            self._settings(row, "drive" in row.cells),
+            self._settings(row, bool({"drive", "style"} & row.cells.keys())),
         )
 
     def _fault(self, row: Row, column: str, message: str) -> None:

@@ -59,6 +59,7 @@ class Judge:
         settings = draft.settings
         size = self._portrait(draft, settings)
         film = self._value(draft, "drive", "film")
+        style = self._value(draft, "style", "film")
         seconds = None
         if "audio" in draft.files:
             seconds = self._sound(draft, "audio", settings)
@@ -66,7 +67,10 @@ class Judge:
             seconds = self._sound(draft, "drive", settings)
         elif film is not None:
             seconds = self._length(draft, "drive", film["seconds"] or 0.0, "film", settings)
-        if size is None or seconds is None or ("drive" in draft.files and film is None):
+        clips = {"drive": film, "style": style}
+        if any(column in draft.files and clips[column] is None for column in clips):
+            return None
+        if size is None or seconds is None:
             return None
         return Verdict(seconds, *size)
 
@@ -144,7 +148,7 @@ def wanted_kinds(draft: Draft, column: str, settings: RenderSettings) -> list[st
     kinds = ["sha256"]
     if column == "portrait":
         kinds.append(portrait_kind(settings.face_backend, settings.background))
-    if column == "drive":
+    if column in {"drive", "style"}:
         kinds.append("film")
     if column == "audio" or (column == "drive" and "audio" not in draft.files):
         kinds.append("audio")
