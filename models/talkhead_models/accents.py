@@ -23,7 +23,7 @@ Array = NDArray[np.float32]
 NOD = (0.06, 0.16, 0.5)
 """Lead, rise and fall of a nod, in seconds."""
 
-NOD_DEGREES = 1.8
+NOD_DEGREES = 2.2
 """Of a plain accent's nod."""
 
 NODS = 0.75
@@ -41,7 +41,7 @@ HEAD_DRIFT, HEAD_FRAMES = (0.7, 1.0, 0.6), 75.0
 BROW = (0.08, 0.16, 0.6)
 """Lead, rise and fall of a brow raise, in seconds."""
 
-BROW_RAISE = 0.16
+BROW_RAISE = 0.12
 """Of a plain accent, as a share of brows raised as far as they go."""
 
 RAISES = 0.35

@@ -43,6 +43,7 @@ class Look:
         openings: by what share speech opens the mouth wider.
         pitch: degrees that the head is lowered.
         pursed: share of the mouth's part that is let go of where the lips are pursed.
+        accents: share of the brows' raises at accents that is left beside the emotion's own.
     """
 
     brows: dict[str, float]
@@ -51,6 +52,7 @@ class Look:
     openings: float = 0.0
     pitch: float = 0.0
     pursed: float = 0.6
+    accents: float = 1.0
 
 
 LOOKS: dict[Emotion, Look] = {
@@ -59,20 +61,22 @@ LOOKS: dict[Emotion, Look] = {
     # 1 + 4 + 15, and 17 (chin raised) a little.
     "sad": Look(
         {"BrowInnerUp": 0.75, "BrowDown": 0.2},
-        {"MouthFrown": 0.6, "MouthShrugLower": 0.15},
+        {"MouthFrown": 0.75, "MouthShrugLower": 0.15},
         lids=0.16,
         openings=-0.08,
-        pitch=1.8,
+        pitch=2.2,
         pursed=0.3,
+        accents=0.7,
     ),
     # 4 + 5 + 7 + 23; 5 and 7 pull the lids both ways.
     "angry": Look(
-        {"BrowDown": 0.62},
+        {"BrowDown": 0.72},
         {"MouthPress": 0.4, "MouthRollUpper": 0.12, "MouthRollLower": 0.2, "MouthFrown": 0.25},
-        lids=0.06,
+        lids=0.09,
         openings=0.06,
-        pitch=0.8,
+        pitch=1.6,
         pursed=0.2,
+        accents=0.7,
     ),
     # 1 + 2 + 5 + 26.
     "surprised": Look(
@@ -82,6 +86,7 @@ LOOKS: dict[Emotion, Look] = {
         openings=0.2,
         pitch=-0.8,
         pursed=0.2,
+        accents=0.45,
     ),
 }
 """By name; "neutral" has none."""
@@ -144,12 +149,14 @@ class Feeling:
 
     Attributes:
         expression: (T, K) float32, to be added.
+        mouth: (T, K) float32, likewise, less where the mouth is wide open.
         lids: (T,) closure, negative is wider.
         openings: (T,) share by which the mouth opens wider.
         pitch: (T,) radians that the head is lowered.
     """
 
     expression: Array
+    mouth: Array
     lids: Array
     openings: Array
     pitch: Array
@@ -183,6 +190,11 @@ def tempered(look: Look, seed: int, emotion: str) -> Look:
     return replace(look, brows=vary(look.brows), mouth=vary(look.mouth))
 
 
+def accents_beside(emotion: Emotion, strength: float) -> float:
+    """Share of the brows' raises at accents that an emotion leaves."""
+    return 1.0 if emotion == "neutral" else 1 - strength * (1 - LOOKS[emotion].accents)
+
+
 def feel(emotion: Emotion, strength: float, prosody: Prosody, seed: int) -> Feeling | None:
     """What an emotion does over a run of frames; None where it does nothing.
 
@@ -201,7 +213,8 @@ def feel(emotion: Emotion, strength: float, prosody: Prosody, seed: int) -> Feel
     lower = lower * (1 - look.pursed * prosody.pursed)
     brows, mouth = gap_free(tuple(look.brows.items())), gap_free(tuple(look.mouth.items()))
     return Feeling(
-        np.asarray(upper[:, None] * brows + lower[:, None] * mouth, np.float32),
+        np.asarray(upper[:, None] * brows, np.float32),
+        np.asarray(lower[:, None] * mouth, np.float32),
         look.lids * upper,
         look.openings * ease,
         np.radians(look.pitch, dtype=np.float32) * upper,

@@ -20,7 +20,7 @@ from talkhead_models.accents import (
     nod_rotation,
 )
 from talkhead_models.articulation import Articulation
-from talkhead_models.emotion import Emotion, feel
+from talkhead_models.emotion import Emotion, accents_beside, feel
 from talkhead_models.gaze import Gaze, direct
 from talkhead_models.liveliness import EventConfig, blinks, gaze_shifts
 from talkhead_models.motion import FaceMotion
@@ -32,6 +32,10 @@ Array = NDArray[np.float32]
 
 OPENS_FROM = 0.012
 """Gaps, in outer-eye distances, from which a mouth is open rather than closed: `FaceRig` lets narrower ones meet."""
+
+WIDE_OPEN, YIELDS = 0.12, 0.5
+"""Gap of a mouth wide open, and the share of an emotion that it then gives up: corners pulled down or out beside it
+would come to points."""
 
 
 @dataclass(frozen=True)
@@ -92,12 +96,15 @@ class Performer(NamedTuple):
         rotation = rotation + gain * moves
         if style is not None:
             rotation = style.turned(rotation)
-        heights = brow_heights(prosody, self.seed)
-        expression = expression + brow_expression(gain * np.float32(brows) * heights)
+        brows *= accents_beside(manner.emotion, manner.emotion_strength)
+        heights = gain * np.float32(brows) * brow_heights(prosody, self.seed)
+        expression = expression + brow_expression(heights)
         extra = np.zeros(motion.num_frames, np.float32)
         feeling = feel(manner.emotion, manner.emotion_strength, prosody, self.seed)
         if feeling is not None:
-            expression = self._wider(expression, feeling.openings) + feeling.expression
+            expression = self._wider(expression, feeling.openings)
+            shares = 1 - YIELDS * np.clip(self._gap(expression) / WIDE_OPEN, 0, 1)
+            expression = expression + feeling.expression + shares[:, None] * feeling.mouth
             rotation = rotation + np.stack([feeling.pitch, 0 * feeling.pitch, 0 * feeling.pitch], 1)
             extra = extra + feeling.lids
         lids, gaze, following = self._eyes(rotation, prosody, state, extra)
@@ -110,10 +117,15 @@ class Performer(NamedTuple):
         )
         return moved, following
 
+    def _gap(self, expression: Array) -> Array:
+        """Gap (T,) at the middle of the mouth, outer-eye distances."""
+        middle = self.articulation.gaps.shape[1] // 2
+        rest = self.articulation.rest[middle]
+        return np.asarray(rest + expression @ self.articulation.gaps[:, middle], np.float32)
+
     def _wider(self, expression: Array, share: Array) -> Array:
         """Expression (T, K) with open mouths wider by a share (T,), closed ones closed."""
-        middle = self.articulation.gaps.shape[1] // 2
-        gap = self.articulation.rest[middle] + expression @ self.articulation.gaps[:, middle]
+        gap = self._gap(expression)
         return self.articulation.drawn_to(
             expression, gap + share * np.maximum(gap - OPENS_FROM, 0), 1.0
         )

@@ -81,7 +81,7 @@ def test_faces_show_what_they_feel(basis: FaceBasis, prosody: Prosody) -> None:
     def seen(emotion: Emotion) -> tuple[float, float, float]:
         feeling = feel(emotion, 1.0, prosody, 0)
         assert feeling is not None
-        moved = basis.deltas(feeling.expression[50:]).mean(0)
+        moved = basis.deltas(feeling.mouth[50:]).mean(0)
         height = brow_height(feeling.expression[50:], basis).mean()
         return float(-moved[CORNERS, 1].mean()), float(height), float(feeling.lids[50:].mean())
 
@@ -106,7 +106,7 @@ def test_a_smile_relaxes_for_pursed_lips(basis: FaceBasis, prosody: Prosody) -> 
     )
     width = [
         np.ptp(
-            basis.deltas(feel("happy", 1.0, heard_so, 0).expression[100:])[:, CORNERS, 0], axis=1
+            basis.deltas(feel("happy", 1.0, heard_so, 0).mouth[100:])[:, CORNERS, 0], axis=1
         ).mean()
         for heard_so in (wide, narrow)
     ]
