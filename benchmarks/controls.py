@@ -155,8 +155,9 @@ def table(rows: dict[str, dict[str, float]], digits: int = 2) -> str:
 
 
 def mean_of(rows: Sequence[dict[str, float]]) -> dict[str, float]:
-    """Means of the numbers that rows have, NaN left out."""
-    return {key: float(np.nanmean([row[key] for row in rows])) for key in rows[0]}
+    """Means of the numbers that rows have; those that none has are left out."""
+    known = {key: [row[key] for row in rows if not np.isnan(row[key])] for key in rows[0]}
+    return {key: float(np.mean(values)) for key, values in known.items() if values}
 
 
 def with_settings(pipeline: TalkingHeadPipeline, **changed: object) -> TalkingHeadPipeline:

@@ -57,7 +57,7 @@ class Look:
 
 LOOKS: dict[Emotion, Look] = {
     # 6 + 12; corners of the mouth, and lids for the cheeks.
-    "happy": Look({"BrowOuterUp": 0.12}, {"MouthSmile": 0.95}, lids=0.12, pitch=-0.6),
+    "happy": Look({"BrowOuterUp": 0.12}, {"MouthSmile": 1.15}, lids=0.13, pitch=-0.6),
     # 1 + 4 + 15, and 17 (chin raised) a little.
     "sad": Look(
         {"BrowInnerUp": 0.75, "BrowDown": 0.2},
@@ -70,7 +70,7 @@ LOOKS: dict[Emotion, Look] = {
     ),
     # 4 + 5 + 7 + 23; 5 and 7 pull the lids both ways.
     "angry": Look(
-        {"BrowDown": 0.72},
+        {"BrowDown": 0.7},
         {"MouthPress": 0.4, "MouthRollUpper": 0.12, "MouthRollLower": 0.2, "MouthFrown": 0.25},
         lids=0.09,
         openings=0.06,
@@ -80,9 +80,9 @@ LOOKS: dict[Emotion, Look] = {
     ),
     # 1 + 2 + 5 + 26.
     "surprised": Look(
-        {"BrowInnerUp": 0.5, "BrowOuterUp": 0.42},
+        {"BrowInnerUp": 0.62, "BrowOuterUp": 0.52},
         {"MouthFunnel": 0.1},
-        lids=-0.15,
+        lids=-0.2,
         openings=0.2,
         pitch=-0.8,
         pursed=0.2,
