@@ -18,10 +18,10 @@ from talkhead_cli.devices import model_errors
 from talkhead_cli.errors import UsageError
 from talkhead_cli.evaluation.stream import read_video_header
 from talkhead_cli.film import TrackedFilm, load_film
+from talkhead_cli.networks import Networks
 from talkhead_cli.pipeline import (
     FRAME_MEMORY,
     MAX_THREADS,
-    Networks,
     TalkingHeadPipeline,
 )
 from talkhead_cli.playback import Checkpoint, MotionSource, Playback, Record
@@ -120,12 +120,17 @@ class DubbingPipeline(TalkingHeadPipeline):
         super().__init__(settings, networks)
         self.tracked = tracked
 
+    def gives_planes(self, codec: str) -> bool:
+        """No: a film's frames all differ, so that nothing is converted once."""
+        return False
+
     def render(
         self,
         portrait: Portrait,
         source: MotionSource,
         num_frames: int | None,
         begin: Checkpoint | None = None,
+        planes: bool = False,
         record: Record | None = None,
     ) -> Playback:
         """Frames of the dubbed film; see `TalkingHeadPipeline.render`.
@@ -135,6 +140,7 @@ class DubbingPipeline(TalkingHeadPipeline):
             source: features of the new speech.
             num_frames: frames to make.
             begin: a checkpoint of the same clip to go on from.
+            planes: not given here, see `gives_planes`.
             record: given all motion of the clip, see there.
         """
         import torch

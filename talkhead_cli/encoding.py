@@ -60,16 +60,19 @@ def matrix_of(codec: str) -> tuple[str, str]:
     return ("bt709", "bt709") if codec in EDITORS else ("bt601", "smpte170m")
 
 
-def picture_filter(codec: str, pixels: str) -> str:
-    """From sRGB, full range, to limited range YUV that is tagged as what it is."""
+def picture_filter(codec: str, pixels: str, planes: bool = False) -> str:
+    """From sRGB, full range, or from planes of it, to limited range YUV that is tagged as what it is."""
     scaler, tag = matrix_of(codec)
+    scale = "" if planes else f"scale=in_range=full:out_range=limited:out_color_matrix={scaler},"
     return (
-        f"scale=in_range=full:out_range=limited:out_color_matrix={scaler},format={pixels},"
+        f"{scale}format={pixels},"
         f"setparams=color_primaries=bt709:color_trc=bt709:colorspace={tag}:range=limited"
     )
 
 
-def picture_options(codec: str, encoder: str, crf: int, fps: Fraction) -> dict[str, Any]:
+def picture_options(
+    codec: str, encoder: str, crf: int, fps: Fraction, planes: bool = False
+) -> dict[str, Any]:
     """How pictures are encoded.
 
     Args:
@@ -77,6 +80,7 @@ def picture_options(codec: str, encoder: str, crf: int, fps: Fraction) -> dict[s
         encoder: ffmpeg's name: the codec's in `ENCODERS`, or a hardware encoder.
         crf: quality, smaller = better; ProRes has one quality.
         fps: frames a second.
+        planes: pictures come as planes already.
     """
     hardware = encoder != ENCODERS[codec]
     pixels = "nv12" if hardware and codec not in EDITORS else PIXELS.get(codec, "yuv420p")
@@ -91,7 +95,7 @@ def picture_options(codec: str, encoder: str, crf: int, fps: Fraction) -> dict[s
         options.update(SOFTWARE[codec])
     if codec not in EDITORS:
         options["g"] = max(1, round(2 * fps))
-    chain = picture_filter(codec, pixels)
+    chain = picture_filter(codec, pixels, planes)
     if encoder.endswith("_vaapi"):
         chain += ",hwupload"
     else:

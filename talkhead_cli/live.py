@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from talkhead_cli.devices import model_errors
 from talkhead_cli.errors import AudioError, UsageError
+from talkhead_cli.formats import codec_of
 from talkhead_cli.render import STANDARD, RenderRun
 from talkhead_cli.result import OutputOptions, Performance, Scene
 from talkhead_cli.standard_input import check_piped
@@ -116,7 +117,10 @@ class LiveRun(RenderRun):
         before = dict(scene.pipeline.timings)
         meters: list[LevelMeter] = []
         speech = self._speech(scene.pipeline, sound, meters)
-        batches = scene.pipeline.render(scene.portrait, speech, None, **self._recording(speech))
+        planes = scene.pipeline.gives_planes(codec_of(scene.target, self.settings))
+        batches = scene.pipeline.render(
+            scene.portrait, speech, None, planes=planes, **self._recording(speech)
+        )
         loaded = time.perf_counter()
         self.emit({"event": "ready", "elapsed_seconds": round(self.clock.elapsed, 3)})
         header = sound.header()

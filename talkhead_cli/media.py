@@ -39,7 +39,7 @@ from talkhead_cli.ffmpeg_binary import (
     probe_media,
     run_captured,
 )
-from talkhead_cli.formats import ENCODERS, MUXERS, STDOUT, TRANSPARENT
+from talkhead_cli.formats import ENCODERS, MUXERS, PLANAR, STDOUT, TRANSPARENT
 from talkhead_cli.mux import mend_audio, with_global_options
 from talkhead_cli.paths import PendingFile
 from talkhead_cli.sound import PipedSound, audio_arguments
@@ -77,6 +77,7 @@ class VideoWriter:
         crf: quality, smaller = better.
         codec: key of `ENCODERS`; those that hold transparency take RGBA frames, the others RGB.
         encoder: ffmpeg's name of the encoder; None takes the codec's in `ENCODERS`.
+        planes: frames come as planes of halved chroma, see `talkhead_models.planes`; for the codecs of `PLANAR`.
         audio: file, or pipe, whose first audio stream goes with the frames; None = silent video.
         overwrite: whether an existing file may be replaced.
         live: on standard output every frame leaves at once, a fragment of its own.
@@ -99,6 +100,7 @@ class VideoWriter:
         crf: int = 18,
         codec: str = "h264",
         encoder: str | None = None,
+        planes: bool = False,
         audio: Path | PipedSound | None = None,
         overwrite: bool = False,
         live: bool = False,
@@ -115,6 +117,9 @@ class VideoWriter:
         self.encoder = encoder or ENCODERS[codec]
         self.muxer = "mp4" if path == STDOUT else MUXERS[Path(path).suffix.lower()]
         self.channels = 4 if codec in TRANSPARENT else 3
+        if planes and codec not in PLANAR:
+            raise ValueError(f"frames for {codec} cannot be planes")
+        self.planes = planes
         self.audio = audio
         self.overwrite = overwrite
         self.live = live
@@ -160,15 +165,15 @@ class VideoWriter:
         """Encode frames.
 
         Args:
-            frames: (n, H, W, 3) uint8 RGB, or (n, H, W, 4) RGBA, alpha not multiplied in.
+            frames: (n, H, W, 3) uint8 RGB, or (n, H, W, 4) RGBA, alpha not multiplied in, or planes (n, 3 H / 2, W).
 
         Raises:
             ValueError: wrong shape or type.
             MediaError: ffmpeg died; the message has its last lines.
         """
         width, height = self.size
-        shape = (height, width, self.channels)
-        if frames.ndim != 4 or frames.shape[1:] != shape or frames.dtype != np.uint8:
+        shape = (height * 3 // 2, width) if self.planes else (height, width, self.channels)
+        if frames.shape[1:] != shape or frames.dtype != np.uint8:
             wanted = ", ".join(map(str, shape))
             raise ValueError(
                 f"frames must be (n, {wanted}) uint8, got {frames.shape} {frames.dtype}"
@@ -249,7 +254,7 @@ class VideoWriter:
         raw = builder.input(
             "pipe:0",
             format="rawvideo",
-            pix_fmt="rgba" if self.channels == 4 else "rgb24",
+            pix_fmt="yuv420p" if self.planes else "rgba" if self.channels == 4 else "rgb24",
             s=f"{width}x{height}",
             framerate=str(self.fps),
             **hasty,
@@ -284,7 +289,7 @@ class VideoWriter:
 
     def _picture_options(self) -> dict[str, Any]:
         """How pictures are encoded."""
-        options = picture_options(self.codec, self.encoder, self.crf, self.fps)
+        options = picture_options(self.codec, self.encoder, self.crf, self.fps, self.planes)
         options |= {"map_metadata": -1, "map_chapters": -1}
         if self.codec in TAGS and self.muxer in TAGGED:
             options["vtag"] = TAGS[self.codec]

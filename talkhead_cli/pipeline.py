@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import copy
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
+from dataclasses import replace
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from talkhead_cli.drawing import in_order
+from talkhead_cli.formats import PLANAR
+from talkhead_cli.networks import Networks
+from talkhead_cli.performing import performing
 from talkhead_cli.playback import (
     Checkpoint,
     MotionSource,
@@ -22,36 +26,21 @@ from talkhead_cli.playback import (
     length_of,
     motion_steps,
 )
-from talkhead_models.appearance import AppearanceEncoder, encode_mouths, load_appearance_encoder
+from talkhead_models.appearance import encode_mouths
 from talkhead_models.basis import FaceBasis, Pose
+from talkhead_models.batched.renderer import BatchRenderer
 from talkhead_models.breathing import breathing
-from talkhead_models.bundle import bundle_path, read_checked
-from talkhead_models.detail import Detail, load_detail
-from talkhead_models.generator import MotionGenerator
-from talkhead_models.generator_bundle import load_motion_generator
-from talkhead_models.lip_audio import LIP_AUDIO, LipAudioEncoder, load_lip_audio
+from talkhead_models.lip_audio import LipAudioEncoder
 from talkhead_models.live import SpeechStream, stream_motion
-from talkhead_models.manner import Manner
 from talkhead_models.motion import FaceMotion
-from talkhead_models.refiner import Refiner, load_refiner
 from talkhead_models.renderer import FaceRenderer
 from talkhead_models.rig import FaceRig
 from talkhead_models.speech import SpeechFeatures
-from talkhead_models.speech_kinds import WIDE_SIZE
 from talkhead_models.style import SpeakingStyle
 
 if TYPE_CHECKING:
     from talkhead_cli.face import Portrait
     from talkhead_cli.settings import RenderSettings
-
-REFINERS = {"mouth": "refiner-mouth", "eyes": "refiner-eyes"}
-"""Patch name to bundle name."""
-
-DETAIL = "detail"
-"""Bundle of the network that paints the mouths of large faces at their resolution."""
-
-APPEARANCE = "appearance"
-"""Bundle of the network that reads the look of a mouth off a picture."""
 
 OWN_HABIT = 0.6
 """How far generated mouths take after the one that an open-mouthed portrait shows."""
@@ -60,85 +49,34 @@ OWN_FROM, OWN_FULL = 0.02, 0.08
 """Inner-lip gaps, in outer-eye distances, from which a portrait shows its mouth, and from which it shows it well."""
 
 FRAME_MEMORY = 96 * 2**20
-"""Bytes of finished frames held at once."""
+"""Bytes of frames held at once by two threads: a piece each, and one that is being written."""
 
 MAX_THREADS = 4
-"""Frames composed at once: beyond that they wait for memory."""
+"""Pieces drawn at once: beyond that they wait for memory, and for Python."""
 
 MAX_FRAMES = 16
-"""Frames rendered at once: enough to fill the refiner's batch, few enough to start early."""
+"""Frames of a piece: enough to fill the refiner's batch, few enough to start early."""
 
 
-@dataclass(frozen=True)
-class Networks:
-    """What a preset's bundle loads; shared by pipelines whose settings differ in other things.
+class Drawing(NamedTuple):
+    """A piece of a clip that is drawn at once.
 
     Attributes:
-        bundle: name of the generator's bundle.
-        device: where they lie.
-        basis: the face model.
-        generator: makes motion from speech.
-        refiners: by patch name.
-        detail: paints the mouths of large faces; None leaves them at the refiner's size.
-        appearance: reads the look of a mouth off a picture.
-        lip_audio: second encoder of speech, where the generator reads features of every kind; else None.
-        hashes: bundle name to sha256 of what was loaded.
+        motion: of its frames, within the portrait's limits.
+        breath: (n,) float32, see `talkhead_models.breathing`; None holds it.
+        checkpoint: where the clip stands behind it, if it ends a chunk.
     """
 
-    bundle: str
-    device: str
-    basis: FaceBasis
-    generator: MotionGenerator
-    refiners: dict[str, Refiner]
-    detail: Detail | None
-    appearance: AppearanceEncoder
-    lip_audio: LipAudioEncoder | None
-    hashes: dict[str, str]
-
-    @classmethod
-    def load(cls, bundle: str, device: str) -> Networks:
-        """Load them.
-
-        Raises:
-            BundleError: a bundle is missing or damaged.
-        """
-        generator = load_motion_generator(bundle, device=device)
-        wide = generator.denoiser.config.feature_size == WIDE_SIZE
-        names = ("face-basis", bundle, *REFINERS.values(), DETAIL, APPEARANCE)
-        names += (LIP_AUDIO,) if wide else ()
-        return cls(
-            bundle=bundle,
-            device=device,
-            basis=FaceBasis.load(),
-            generator=generator,
-            refiners={patch: load_refiner(name).to(device) for patch, name in REFINERS.items()},
-            detail=load_detail(DETAIL).to(device),
-            appearance=load_appearance_encoder(APPEARANCE),
-            lip_audio=load_lip_audio(LIP_AUDIO, device) if wide else None,
-            hashes={name: read_checked(bundle_path(name))[1] for name in names},
-        )
+    motion: FaceMotion
+    breath: NDArray[np.float32] | None
+    checkpoint: Checkpoint | None
 
 
-def performing(
-    generator: MotionGenerator, settings: RenderSettings, style: SpeakingStyle | None = None
-) -> MotionGenerator:
-    """A generator that performs as the settings, and a style, say; it shares the other's networks."""
-    parts = generator.parts
-    events, token = parts.events, parts.style
-    if style is not None:
-        events, token = style.events(events), style.token(token)
-    if settings.blink_scale > 0:
-        events = replace(events, blink_seconds=events.blink_seconds / settings.blink_scale)
-    manner = Manner(
-        emotion=settings.emotion,
-        emotion_strength=settings.emotion_strength,
-        gaze=settings.gaze,
-        pose_shown=0.0 if settings.still else settings.pose_scale,
-        style=style,
-    )
-    changed = copy.copy(generator)
-    changed.parts = replace(parts, events=events, style=token, manner=manner)
-    return changed
+BATCH_FRAMES = 64
+"""Frames rendered at once where that is one batch on a GPU; the motion of a chunk is the most that there is."""
+
+BATCH_MEMORY = 512 * 2**20
+"""Bytes of finished frames that come from a GPU at once."""
 
 
 class TalkingHeadPipeline:
@@ -147,16 +85,23 @@ class TalkingHeadPipeline:
     Attributes:
         settings: of the renders.
         networks: what was loaded.
+        batched: frames are made by `BatchRenderer`, whole batches in torch operations.
         max_frames: frames rendered at once.
         timings: seconds spent by stage so far: prepare, generator, renderer.
     """
 
-    def __init__(self, settings: RenderSettings, networks: Networks | None = None) -> None:
+    def __init__(
+        self,
+        settings: RenderSettings,
+        networks: Networks | None = None,
+        batched: bool | None = None,
+    ) -> None:
         """Load the networks.
 
         Args:
             settings: resolved settings; `device` names a device that exists.
             networks: already loaded, of the settings' bundle and device.
+            batched: see there; None does so on CUDA.
 
         Raises:
             BundleError: a bundle is missing or damaged.
@@ -167,7 +112,8 @@ class TalkingHeadPipeline:
         if (self.networks.bundle, self.networks.device) != (settings.bundle, settings.device):
             raise ValueError("the networks are of another bundle or on another device")
         self.generator = performing(self.networks.generator, settings)
-        self.max_frames = MAX_FRAMES
+        self.batched = settings.device.startswith("cuda") if batched is None else batched
+        self.max_frames = BATCH_FRAMES if self.batched else MAX_FRAMES
         self.timings: dict[str, float] = {"prepare": 0.0, "generator": 0.0, "renderer": 0.0}
 
     def perform_as(self, style: SpeakingStyle | None) -> None:
@@ -208,7 +154,7 @@ class TalkingHeadPipeline:
             return None, np.float32(0)
         poses = Pose(*(np.asarray(value)[None] for value in rig.pose))
         codes = encode_mouths(
-            self.networks.appearance, [portrait.image], portrait.mesh[None], rig.neutral, poses
+            self.networks.appearance, [portrait.seen], portrait.mesh[None], rig.neutral, poses
         )
         return codes[0], np.float32(OWN_HABIT * shown)
 
@@ -218,6 +164,7 @@ class TalkingHeadPipeline:
         source: MotionSource,
         num_frames: int | None,
         begin: Checkpoint | None = None,
+        planes: bool = False,
         record: Record | None = None,
     ) -> Playback:
         """Frames of one clip; the portrait is made ready before the first is asked for.
@@ -228,6 +175,7 @@ class TalkingHeadPipeline:
             num_frames: frames to make, None where a stream of speech tells them when it ends; where the source is a
                 little short, its last frame is held.
             begin: a checkpoint of the same clip to go on from.
+            planes: frames as planes (n, 3 H / 2, W), see `talkhead_models.planes`, where `gives_planes`.
             record: given all motion of the clip before it is shown, strengths applied, what the portrait makes of it
                 left out; that before the checkpoint, too.
 
@@ -239,7 +187,7 @@ class TalkingHeadPipeline:
 
         started = time.perf_counter()
         renderer = FaceRenderer.create(
-            portrait.image,
+            portrait.seen,
             portrait.mesh,
             portrait.person_mask,
             self.networks.basis,
@@ -247,46 +195,60 @@ class TalkingHeadPipeline:
             self.networks.detail,
             device=self.settings.device,
         )
+        matte, behind = portrait.matte()
         if self.settings.alpha:
-            renderer.cutout = renderer.body.cut_out(*portrait.matte())
+            renderer.cutout = renderer.body.cut_out(matte, behind)
+        if behind is not None:
+            renderer.keep_inside(matte)
+            if not self.settings.alpha:
+                renderer.flatten(matte, behind, portrait.behind)
         # As many as torch was given, so that workers side by side do not fight for the cores.
         renderer.threads = min(MAX_THREADS, torch.get_num_threads())
         generated = isinstance(source, SpeechFeatures | SpeechStream)
         if isinstance(source, SavedMotion):
             generated = source.generated
         own, habit = self._own_mouth(portrait, renderer.rig) if generated else (None, np.float32(0))
+        drawn = BatchRenderer(renderer, self.settings.device) if self.batched else renderer
         if isinstance(source, SpeechStream):
-            self._rehearse(renderer)
+            self._rehearse(drawn)
         self.timings["prepare"] += time.perf_counter() - started
-        most = int(np.clip(FRAME_MEMORY // portrait.image.nbytes, 1, self.max_frames))
+        # Of any number of threads alike: networks round a batch otherwise than each of its frames.
+        fits = FRAME_MEMORY // 3 // portrait.image.nbytes
+        if isinstance(drawn, BatchRenderer):
+            fits = min(BATCH_MEMORY // portrait.image.nbytes, drawn.most_frames())
+        most = int(np.clip(fits, 1, self.max_frames))
         done = begin.num_frames if begin is not None else 0
         steps = self._exactly(source, num_frames, begin)
         if record is not None:
             steps = self._recorded(steps, self._before(source, num_frames, done), record)
-        return Playback(self._draw(renderer, steps, (own, habit), most, done), done)
+        pieces = self._pieces(drawn, steps, (own, habit), most, done)
+        return Playback(self._draw(drawn, pieces, source, planes), done)
 
-    def _rehearse(self, renderer: FaceRenderer) -> None:
+    def gives_planes(self, codec: str) -> bool:
+        """Whether `render` makes planes of frames for this codec."""
+        return codec in PLANAR and not self.settings.alpha and not self.batched
+
+    def _rehearse(self, renderer: FaceRenderer | BatchRenderer) -> None:
         """Make one frame of nothing: the first use of a network takes many times as long as the second."""
         size = self.generator.denoiser.config.feature_size
         quiet = np.zeros((2, size), np.float32)
         for motion in stream_motion(self.generator, [quiet], 0):
             renderer.render(renderer.body.limits.apply(motion[:1]))
 
-    def _draw(
+    def _pieces(
         self,
-        renderer: FaceRenderer,
+        renderer: FaceRenderer | BatchRenderer,
         steps: Iterable[tuple[FaceMotion, Checkpoint | None]],
         mouth: tuple[NDArray[np.float32] | None, np.float32],
         most: int,
         done: int,
-    ) -> Iterator[tuple[NDArray[np.uint8], Checkpoint | None]]:
-        """Frames of motion, at most so many at once; the very first ones one by one, so that they leave early."""
+    ) -> Iterator[Drawing]:
+        """What is drawn at once, at most so many frames; the very first ones one by one, so that they leave early."""
         own, habit = mouth
         fps = Fraction(self.settings.fps)
         for chunk, checkpoint in steps:
             start = 0
             while start < chunk.num_frames:
-                started = time.perf_counter()
                 size = min(most, max(1, done))
                 motion = renderer.body.limits.apply(chunk[start : start + size])
                 if own is not None:
@@ -296,11 +258,47 @@ class TalkingHeadPipeline:
                 breath = None
                 if not self.settings.still:
                     breath = breathing(self.settings.seed, done, motion.num_frames, fps)
-                frames = renderer.render(motion, breath)
                 start += size
                 done += motion.num_frames
-                self.timings["renderer"] += time.perf_counter() - started
-                yield frames, checkpoint if start >= chunk.num_frames else None
+                yield Drawing(motion, breath, checkpoint if start >= chunk.num_frames else None)
+
+    def _draw(
+        self,
+        renderer: FaceRenderer | BatchRenderer,
+        pieces: Iterable[Drawing],
+        source: MotionSource,
+        planes: bool,
+    ) -> Iterator[tuple[NDArray[np.uint8], Checkpoint | None]]:
+        """Frames; counts the time that they are waited for, what the generator or the speech took of it left out."""
+
+        def draw(piece: Drawing) -> NDArray[np.uint8]:
+            if planes and isinstance(renderer, FaceRenderer):
+                return renderer.render_planes(piece.motion, piece.breath)
+            return renderer.render(piece.motion, piece.breath)
+
+        drawn: Generator[tuple[Drawing, NDArray[np.uint8]], None, None]
+        if isinstance(source, SpeechStream):
+            # Frames leave at once: what comes behind them has not been said yet.
+            drawn = ((piece, draw(piece)) for piece in pieces)
+        elif isinstance(renderer, FaceRenderer):
+            threads, renderer.threads = renderer.threads, 1
+            drawn = in_order(draw, pieces, threads)
+        else:
+            # A batch on the GPU while the one before it is being written.
+            drawn = in_order(draw, pieces, 1)
+        with closing(drawn):
+            while True:
+                started, before = (
+                    time.perf_counter(),
+                    self.timings["generator"] + elapsed_in(source),
+                )
+                found = next(drawn, None)
+                elsewhere = self.timings["generator"] + elapsed_in(source) - before
+                self.timings["renderer"] += time.perf_counter() - started - elsewhere
+                if found is None:
+                    return
+                piece, frames = found
+                yield frames, piece.checkpoint
 
     def _exactly(
         self, source: MotionSource, num_frames: int | None, begin: Checkpoint | None = None

@@ -193,7 +193,8 @@ class RenderRun:
         pictures = codec_of(Path(output), self.settings) == PICTURES
         target = check_output(Path(output), self.options.overwrite, tuple(given), pictures)
         if self.options.sidecar:
-            check_free(sidecar_path(target), self.options.overwrite)
+            instead = ", or --no-sidecar or another name to keep it"
+            check_free(sidecar_path(target), self.options.overwrite, instead)
         self.options = self.options.resolved(given, (target,))
         return target
 
@@ -349,8 +350,9 @@ class RenderRun:
                 scene, performance.audio, num_frames, self.settings, self.options
             ) as writer:
                 begin = writer.checkpoint
+                planes = scene.pipeline.gives_planes(codec_of(scene.target, self.settings))
                 batches = scene.pipeline.render(
-                    scene.portrait, source, num_frames, begin, **self._recording(source)
+                    scene.portrait, source, num_frames, begin, planes, **self._recording(source)
                 )
                 if begin is not None:
                     self.resumed_frames = begin.num_frames

@@ -44,6 +44,7 @@ def encoder(
         fps=settings.fps,
         crf=settings.crf,
         codec=codec,
+        planes=scene.pipeline.gives_planes(codec),
         encoder=choose_encoder(codec, wish, width, height),
     )
 
@@ -116,8 +117,8 @@ def write_frames(
 
     Args:
         writer: open.
-        batches: (n, H, W, 3) uint8 RGB, or (n, H, W, 4) RGBA as the writer wants it; a `Playback` also tells where
-            segments may end.
+        batches: (n, H, W, 3) uint8 RGB, (n, H, W, 4) RGBA or planes as the writer wants it; a `Playback` also tells
+            where segments may end.
         ticker: sends the progress.
         clock: counts the time as "encode".
     """

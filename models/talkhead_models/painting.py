@@ -61,6 +61,9 @@ TYPICAL_SKIN = (1.24, 0.93, 0.78)
 USUAL_TINT = (0.88, 1.15)
 """Ratios to it that complexions and lamps account for; what is beyond is paint, varnish or a coloured light."""
 
+OUTLINE = 0.06
+"""Outer-eye distances inside the outline of a person cut out that nothing is painted."""
+
 
 class Painted(NamedTuple):
     """One patch of one frame.
@@ -114,6 +117,7 @@ class PatchPainter:
         sharpener: does that; None for no levels.
         grain: (h', w') float32 in levels, of the portrait, in the window at the finest level; None for none.
         tint: (3,) float32; the networks, who learned from photographs, see the picture divided by it.
+        share: (h, w, 1) float32 in [0, 1], how much of the skin's residual is shown; None for all of it.
     """
 
     spec: PatchSpec
@@ -128,6 +132,7 @@ class PatchPainter:
     sharpener: Sharpener | None = None
     grain: Array | None = None
     tint: Array = field(default_factory=lambda: np.ones(3, np.float32))
+    share: Array | None = None
 
     @classmethod
     def create(
@@ -195,6 +200,16 @@ class PatchPainter:
         spec = self.spec._replace(width=size[0], height=size[1])
         return to_tensor(crop_patch(spec, fine.image, finer(fine.frame, level)), self.tint)
 
+    def keep_inside(self, matte: Array, rig: FaceRig) -> None:
+        """Paint nothing beside a person cut out by (H, W) float32 in [0, 1]: what lies there is not the picture's."""
+        width = max(1, round(OUTLINE * rig.unit))
+        solid = cv2.GaussianBlur(cv2.erode(matte, np.ones((2 * width + 1,) * 2)), (0, 0), width / 2)
+        frame, size = (
+            patch_frame(self.spec, self.neutral, rig.pose),
+            (self.spec.width, self.spec.height),
+        )
+        self.share = np.asarray(cv2.warpAffine(solid, frame, size), np.float32)[..., None]
+
     @torch.inference_mode()
     def paint(
         self, placed: Sequence[Placed], threads: int, sources: Sequence[PatchSource] | None = None
@@ -210,8 +225,11 @@ class PatchPainter:
             to, source = placed[index], sources[index] if sources else self.source
             return warp_patch(spec, source, to.mesh, frames[index], self.triangles, to.gaze)
 
-        with ThreadPoolExecutor(threads) as pool:
-            patches = list(pool.map(warp, range(len(placed))))
+        if threads == 1:
+            patches = [warp(index) for index in range(len(placed))]
+        else:
+            with ThreadPoolExecutor(threads) as pool:
+                patches = list(pool.map(warp, range(len(placed))))
         tint = torch.from_numpy(127.5 * self.tint).to(device)
         skin, inside = (
             (
@@ -232,6 +250,8 @@ class PatchPainter:
             laid = (part.contiguous(memory_format=torch.channels_last) for part in inputs)
             residuals = Residuals(*(part.float() for part in refiner(*laid, code)))
         skin_levels = to_levels(residuals.skin) * self.tint
+        if self.share is not None:
+            skin_levels *= self.share
         if not refiner.config.own_inside:
             values = to_levels(residuals.inside) * self.tint
             return [Painted(frames[i], skin_levels[i], values[i]) for i in range(size)]
@@ -262,8 +282,10 @@ class PatchPainter:
         place[:, 2] -= (columns.start, rows.start)
         return values, place
 
-    def paste(self, out: Bytes, frame: Placed, painted: Painted | None) -> None:
-        """Compose the patch's holes and residuals into a frame (H, W, 3), in place."""
+    def paste(
+        self, out: Bytes, frame: Placed, painted: Painted | None
+    ) -> tuple[int, int, int, int]:
+        """Compose the patch's holes and residuals into a frame (H, W, 3), in place; the box x0, y0, x1, y1 of it."""
         height, width = out.shape[:2]
         spec = self.spec
         matrix = painted.frame if painted else patch_frame(spec, self.neutral, frame.pose)
@@ -288,6 +310,7 @@ class PatchPainter:
                 inside_value = place_patch(painted.inside, painted.inside_frame, origin, size)
         skin_value += (inside_value - skin_value) * hole[..., None]
         out[y0:y1, x0:x1] = np.clip(skin_value + 0.5, 0, 255).astype(np.uint8)
+        return box
 
 
 def shrink(

@@ -54,9 +54,9 @@ class Look:
     max_seconds: float
 
 
-def portrait_kind(backend: str, background: str | None) -> str:
-    """The kind of what a face backend sees in a picture on a background."""
-    return f"portrait:{backend}:{background or ''}"
+def portrait_kind(backend: str) -> str:
+    """The kind of what a face backend sees in a picture."""
+    return f"portrait:{backend}"
 
 
 def look_at(look: Look) -> dict[str, dict[str, Any]]:
@@ -71,7 +71,7 @@ def look_for(kind: str, look: Look) -> dict[str, Any]:
         "sha256": lambda: {"sha256": sha256_of(path)},
         "audio": lambda: look_at_audio(path, look.max_seconds),
         "film": lambda: look_at_film(path, look.max_seconds),
-        "portrait": lambda: look_at_portrait(path, *kind.split(":", 2)[1:]),
+        "portrait": lambda: look_at_portrait(path, kind.split(":", 1)[1]),
     }
     try:
         return finders[kind.split(":", 1)[0]]()
@@ -154,7 +154,7 @@ def wav_blocks(path: Path, header: WavHeader) -> Iterator[NDArray[np.float32]]:
             yield mono / np.float32(header.channels**0.5 * (1 << 15))
 
 
-def look_at_portrait(path: Path, backend: str, background: str) -> dict[str, Any]:
+def look_at_portrait(path: Path, backend: str) -> dict[str, Any]:
     """Size of a picture, and its faces from left to right, each with what keeps it from being animated.
 
     Raises:
@@ -170,7 +170,7 @@ def look_at_portrait(path: Path, backend: str, background: str) -> dict[str, Any
         raise InputError(
             f"{path}: is a film, and a batch takes pictures; dub it with `talkhead render`"
         )
-    source = read_portrait_image(path, background or None)
+    source = read_portrait_image(path)
     faces = get_backend(backend).detect(source.pixels)
     height, width = source.pixels.shape[:2]
     return {

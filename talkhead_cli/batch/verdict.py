@@ -98,7 +98,7 @@ class Judge:
 
     def _portrait(self, draft: Draft, settings: RenderSettings) -> tuple[int, int] | None:
         """Width and height of the video."""
-        kind = portrait_kind(settings.face_backend, settings.background)
+        kind = portrait_kind(settings.face_backend)
         value = self._value(draft, "portrait", kind)
         if value is None:
             return None
@@ -147,7 +147,7 @@ def wanted_kinds(draft: Draft, column: str, settings: RenderSettings) -> list[st
     """What must be known of the file of a column."""
     kinds = ["sha256"]
     if column == "portrait":
-        kinds.append(portrait_kind(settings.face_backend, settings.background))
+        kinds.append(portrait_kind(settings.face_backend))
     if column in {"drive", "style"}:
         kinds.append("film")
     if column == "audio" or (column == "drive" and "audio" not in draft.files):

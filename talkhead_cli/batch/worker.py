@@ -24,7 +24,8 @@ from talkhead_cli.hashing import sha256_of
 from talkhead_cli.paths import temporary_beside
 
 if TYPE_CHECKING:
-    from talkhead_cli.pipeline import Networks, TalkingHeadPipeline
+    from talkhead_cli.networks import Networks
+    from talkhead_cli.pipeline import TalkingHeadPipeline
     from talkhead_cli.result import RenderResult
     from talkhead_cli.settings import RenderSettings
 
@@ -91,7 +92,8 @@ class NetworkCache:
             OutOfMemory: the networks do not fit on the device.
         """
         from talkhead_cli.devices import model_errors
-        from talkhead_cli.pipeline import Networks, TalkingHeadPipeline
+        from talkhead_cli.networks import Networks
+        from talkhead_cli.pipeline import TalkingHeadPipeline
 
         key = (settings.bundle, settings.device)
         networks = self._kept.pop(key, None)

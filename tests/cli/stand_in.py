@@ -31,9 +31,18 @@ class StandInPipeline:
         self.lip_audio = None
         self.closed = False
 
+    def gives_planes(self, codec: str) -> bool:
+        return False
+
     def render(
-        self, portrait: Portrait, source: Any, num_frames: int | None, begin: None = None
+        self,
+        portrait: Portrait,
+        source: Any,
+        num_frames: int | None,
+        begin: None = None,
+        planes: bool = False,
     ) -> Iterator[np.ndarray]:
+        assert not planes
         start = 0
         for end in [num_frames] if num_frames is not None else self.heard(source):
             while start < end:

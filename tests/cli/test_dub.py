@@ -139,7 +139,7 @@ def test_film_is_never_replaced(talkhead: Talkhead, film: Path, short_wav: Path)
 
 
 def test_a_batch_refuses_films(film: Path) -> None:
-    kind = "portrait:mediapipe:"
+    kind = "portrait:mediapipe"
     problem = look_at(Look(str(film), (kind,), 600.0))[kind]["problem"]
     assert (
         problem == f"{film}: is a film, and a batch takes pictures; dub it with `talkhead render`"

@@ -211,7 +211,7 @@ def test_portraits_are_judged_as_a_render_would(studio: Studio):
         except InputError as error:
             wanted[row] = str(error).replace(str(path), picture)
             continue
-        kind = portrait_kind("mediapipe", None)
+        kind = portrait_kind("mediapipe")
         value = look_at(Look(str(path), (kind,), 1.0))[kind]
         assert video_size("", value, resolve_settings(None, options)) == (width, height)
     plan = studio.plan(*({**GOOD, "portrait": name, **options} for name, options in PORTRAITS))
@@ -390,7 +390,7 @@ def test_a_file_that_kills_its_reader_is_one_fault(
     assert not studio.plan({**GOOD, "audio": "killer.flac"}).faults, "not held against it for ever"
 
 
-def test_transparent_pictures_are_looked_at_on_their_background(studio: Studio):
+def test_pictures_of_nothing_are_refused(studio: Studio):
     with Image.open(studio.folder / "ann.png") as image:
         image.putalpha(0)
         image.save(studio.folder / "clear.png")

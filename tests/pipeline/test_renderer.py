@@ -10,6 +10,7 @@ from talkhead_models.basis import FaceBasis, lip_gaps
 from talkhead_models.body import COARSE
 from talkhead_models.motion import MOTION_SIZE, FaceMotion
 from talkhead_models.patches import dark_of, eye_opening, hole_coverage
+from talkhead_models.planes import planes_of
 from talkhead_models.renderer import FaceRenderer
 from talkhead_models.rig import FaceRig, inset_lips
 from talkhead_models.warp import coverage, signed_areas
@@ -189,3 +190,19 @@ def test_holes_of_large_faces_are_rounded_and_never_smaller():
     assert (rounded >= facets).all()
     exact = np.pi * 150 * 150 * 0.7
     assert abs(rounded.sum() - exact) < 0.3 * abs(facets.sum() - exact)
+
+
+def test_planes_are_those_of_the_frames(renderer, monkeypatch):
+    turned = motion(2, yaw=(37, 0.15), roll=(38, 0.1), jaw=(0, -1.5))
+    # Of a frame drawn before there must be nothing left, inside the moving box and outside.
+    paste = type(renderer.painters[0]).paste
+
+    def paste_far_out(painter, out, frame, painted):
+        paste(painter, out, frame, painted)
+        out[1:6, 501:508] = 255 * frame.pose.rotation[0, 1] > 20
+        return 501, 1, 508, 6
+
+    monkeypatch.setattr(type(renderer.painters[0]), "paste", paste_far_out)
+    for each in (turned, motion(3), turned):
+        expected = [planes_of(frame) for frame in renderer.render(each)]
+        np.testing.assert_array_equal(renderer.render_planes(each), expected)

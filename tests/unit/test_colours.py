@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from talkhead_cli.encoding import PIXELS, matrix_of, picture_filter
-from talkhead_cli.formats import ALPHA, ENCODERS, FITS
+from talkhead_cli.formats import ALPHA, ENCODERS, FITS, PLANAR
 from talkhead_cli.media import VideoWriter, ffmpeg_path, run_captured
+from talkhead_models.planes import planes_of
 
 BLOCK = 16
 CHART = """
@@ -90,6 +91,23 @@ def test_grey_ramp_and_chart_come_back(codec: str, hardware: bool) -> None:
     if len(levels) == 4:
         full = 2**bits - 1
         assert np.abs(levels[3] * (255 / full) - source[..., 3]).max() <= 1
+
+
+@pytest.mark.parametrize("pixels", ["yuv420p", "nv12"])
+@pytest.mark.parametrize("codec", sorted(PLANAR))
+def test_planes_pass_as_they_are(codec: str, pixels: str) -> None:
+    picture = blocks(patches())
+    size = f"{picture.shape[1]}x{picture.shape[0]}"
+    planes = planes_of(picture)
+    coded = convert(
+        planes.tobytes(), size, "yuv420p", picture_filter(codec, pixels, planes=True), pixels
+    )
+    back = convert(coded.tobytes(), size, pixels, "null", "yuv420p")
+    np.testing.assert_array_equal(back, planes.reshape(-1))
+    whole = convert(back.tobytes(), size, "yuv420p", "null", "yuv444p")
+    levels = whole.reshape(3, *picture.shape[:2])
+    error = np.abs(middles(to_rgb(levels, matrix_of(codec)[0], 8)) - middles(picture)).max()
+    assert error <= 2
 
 
 def files() -> list[tuple[str, str]]:
