@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from talkhead_cli.settings import RenderSettings
 from tests.cli.conftest import Talkhead
 from tests.conftest import run_ffmpeg
 
@@ -32,12 +33,8 @@ def test_controls_are_settings(
         0.8,
         "free",
     ]
-    usual = talkhead(*line).event("start")["settings"]
-    assert [usual[key] for key in ("emotion", "emotion_strength", "gaze")] == [
-        "neutral",
-        0.5,
-        "camera",
-    ]
+    usual = RenderSettings()
+    assert (usual.emotion, usual.emotion_strength, usual.gaze) == ("neutral", 0.5, "camera")
 
 
 @pytest.mark.parametrize(
@@ -75,24 +72,15 @@ def test_a_style_wants_a_person_long_enough(
     talkhead: Talkhead, astronaut_png: Path, short_wav: Path, clip: Path, tmp_path: Path
 ) -> None:
     line = ["render", astronaut_png, short_wav, "-o", tmp_path / "o.mp4"]
-    done = talkhead(*line, "--style", clip)
+    done = talkhead(*line, "--style", clip, "--json")
     assert done.code == 3
     assert "a style needs 3 s" in done.err
-    done = talkhead(*line, "--style", short_wav)
-    assert done.code == 3
+    # As with a driving clip, the preset's strengths give way.
+    settings = done.event("start")["settings"]
+    assert (settings["pose_scale"], settings["expression_scale"]) == (1.0, 1.0)
     done = talkhead(*line, "--style", tmp_path / "none.mp4")
     assert done.code == 3
     assert list(tmp_path.iterdir()) == []
-
-
-def test_strengths_of_the_preset_give_way_to_a_style(
-    talkhead: Talkhead, astronaut_png: Path, short_wav: Path, clip: Path, tmp_path: Path
-) -> None:
-    line = ["render", astronaut_png, short_wav, "-o", tmp_path / "o.mp4", "--style", clip]
-    settings = talkhead(*line, "--json").event("start")["settings"]
-    assert (settings["pose_scale"], settings["expression_scale"]) == (1.0, 1.0)
-    settings = talkhead(*line, "--json", "--pose-scale", "0.4").event("start")["settings"]
-    assert settings["pose_scale"] == 0.4
 
 
 def test_emotion_over_filmed_motion_is_said_to_be_left_out(
