@@ -226,7 +226,7 @@ class TalkingHeadPipeline:
 
     def gives_planes(self, codec: str) -> bool:
         """Whether `render` makes planes of frames for this codec."""
-        return codec in PLANAR and not self.settings.alpha and not self.batched
+        return codec in PLANAR and not self.settings.alpha
 
     def _rehearse(self, renderer: FaceRenderer | BatchRenderer) -> None:
         """Make one frame of nothing: the first use of a network takes many times as long as the second."""
@@ -272,7 +272,7 @@ class TalkingHeadPipeline:
         """Frames; counts the time that they are waited for, what the generator or the speech took of it left out."""
 
         def draw(piece: Drawing) -> NDArray[np.uint8]:
-            if planes and isinstance(renderer, FaceRenderer):
+            if planes:
                 return renderer.render_planes(piece.motion, piece.breath)
             return renderer.render(piece.motion, piece.breath)
 

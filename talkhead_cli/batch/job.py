@@ -87,7 +87,7 @@ class Job:
 
     Attributes:
         row: number of the row, 1 = the first.
-        portrait: absolute path of the picture.
+        portrait: absolute path of the picture, or of a film to be dubbed.
         audio: absolute path of the recording; None takes the sound of `drive`.
         drive: absolute path of a driving clip, if any.
         style: absolute path of a clip whose style is taken, if any.
@@ -104,6 +104,7 @@ class Job:
         run: identity of the run, so that attempts are counted for each run anew.
         max_attempts: give up when the run has started the row so often.
         files: contents by name ("portrait", "audio", "drive", "style"), sent along where no folder is shared.
+        given: settings that a film must not replace by its own.
     """
 
     row: int
@@ -123,6 +124,7 @@ class Job:
     max_attempts: int = MAX_ATTEMPTS
     style: str | None = None
     files: dict[str, bytes] = field(default_factory=dict)
+    given: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

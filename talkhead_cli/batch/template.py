@@ -7,7 +7,7 @@ from typing import Literal
 RULES = """\
 # A manifest of talkhead: one row a video. Lines that begin with # are comments.
 #
-#   portrait   picture with a face
+#   portrait   picture with a face, or a film of a person to be dubbed
 #   audio      recording of speech; may be empty where the clip in drive has the sound
 #   drive      film of a face whose motion is used instead of generated motion (optional)
 #   style      film of a person in whose way the generated motion is to move (optional)

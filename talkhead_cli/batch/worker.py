@@ -249,6 +249,7 @@ def render_with(
         sidecar=job.sidecar,
         folder=Path(job.folder),
         on_complete=reporter.complete,
+        given=frozenset(job.given),
     )
     return render_file(
         settings,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from talkhead_cli.film_rules import refusals
 from talkhead_cli.settings import RenderSettings
 from tests.cli.conftest import Talkhead
 from tests.conftest import run_ffmpeg
@@ -60,12 +61,14 @@ def test_a_style_is_for_generated_motion(
     done = talkhead("render", astronaut_png, short_wav, *given, "--drive", clip)
     assert done.code == 2
     assert "--style is for generated motion" in done.err
-    done = talkhead("render", clip, short_wav, *given)
-    assert done.code == 2
-    assert "leave --style out" in done.err
-    done = talkhead("render", clip, short_wav, "-o", "o.mp4", "--emotion", "sad")
-    assert done.code == 2
-    assert "leave --emotion out" in done.err
+
+
+def test_a_film_keeps_its_own_manner(clip: Path) -> None:
+    sad = RenderSettings(emotion="sad")
+    wrong = refusals(clip, sad, drive=False, audio=True, style=True)
+    assert [option for option, _ in wrong] == ["style", "emotion"]
+    assert all(f"leave --{option} out" in words for option, words in wrong)
+    assert refusals(clip, RenderSettings(), drive=False, audio=True) == []
 
 
 def test_a_style_wants_a_person_long_enough(

@@ -20,10 +20,18 @@ from talkhead_cli.batch.check import DictFacts, Plan, plan_batch
 from talkhead_cli.batch.files import look_at_all
 from talkhead_cli.batch.job import BatchRequest, Control
 from talkhead_cli.batch.look import Look, look_at, portrait_kind
-from talkhead_cli.batch.verdict import video_size
-from talkhead_cli.errors import AudioError, InputError, MediaError, UsageError, WeightsError
+from talkhead_cli.batch.verdict import check_film_face, video_size
+from talkhead_cli.errors import (
+    AudioError,
+    InputError,
+    MediaError,
+    NoFaceError,
+    UsageError,
+    WeightsError,
+)
 from talkhead_cli.face import load_portrait
 from talkhead_cli.ffmpeg_binary import ffmpeg_path
+from talkhead_cli.film_rules import FILM_CRF
 from talkhead_cli.settings import RenderSettings, resolve_settings
 from talkhead_models.bundle import WEIGHTS_VARIABLE, weights_folder
 from tests.conftest import make_tone, run_ffmpeg, save_picture
@@ -217,6 +225,36 @@ def test_portraits_are_judged_as_a_render_would(studio: Studio):
     plan = studio.plan(*({**GOOD, "portrait": name, **options} for name, options in PORTRAITS))
     assert {fault.row: fault.message for fault in plan.faults} == wanted
     assert len(wanted) == 8
+
+
+def test_films_are_judged_as_a_render_would(studio: Studio):
+    film = {"portrait": "film.mp4", "audio": "speech.wav"}
+    plan = studio.plan(film, {**film, "fps": 30, "crf": 20, "size": 128}, GOOD)
+    assert not plan.faults
+    own, asked, picture = plan.jobs
+    assert (own.settings["fps"], own.settings["crf"], own.num_frames) == (10, FILM_CRF, 12)
+    assert (asked.settings["fps"], asked.settings["crf"]) == (30, 20)
+    assert asked.given == own.given == ("crf", "fps")
+    assert picture.given == ()
+    assert len({job.key for job in plan.jobs}) == 3
+    assert own.cost > picture.cost * own.num_frames / picture.num_frames
+    # What does not go with films is told as the render tells it, and where it stands.
+    bad = studio.plan(
+        {**film, "alpha": "yes", "crop": "face"},
+        {"portrait": "film.mp4", "drive": "sound.mp4"},
+        {**film, "portrait": "bars.mp4"},
+    )
+    assert told(bad)[:4] == [(1, "crop"), (1, "alpha"), (2, "audio"), (2, "drive")]
+    assert told(bad)[4:] == [(3, "portrait")]
+    words = [fault.message for fault in bad.faults]
+    assert words[1] == "film.mp4 is a film and keeps its background: leave --alpha out"
+    assert "leave --drive out" in words[3]
+    assert words[4] == "bars.mp4: no face is seen; give a film of one talking person"
+    assert not bad.jobs
+    value = {"width": 640, "height": 480, "face_width": 60.0, "faces": []}
+    check_film_face("film.mp4", value, RenderSettings())
+    with pytest.raises(NoFaceError, match="only 24 pixels wide"):
+        check_film_face("film.mp4", value, RenderSettings(size=256))
 
 
 def test_recordings_are_judged_as_a_render_would(studio: Studio):
