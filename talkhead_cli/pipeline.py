@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from talkhead_cli.drawing import in_order
 from talkhead_cli.formats import PLANAR
 from talkhead_cli.networks import Networks
+from talkhead_cli.performing import performing
 from talkhead_cli.playback import (
     Checkpoint,
     MotionSource,
@@ -30,13 +30,13 @@ from talkhead_models.appearance import encode_mouths
 from talkhead_models.basis import FaceBasis, Pose
 from talkhead_models.batched.renderer import BatchRenderer
 from talkhead_models.breathing import breathing
-from talkhead_models.generator import MotionGenerator
 from talkhead_models.lip_audio import LipAudioEncoder
 from talkhead_models.live import SpeechStream, stream_motion
 from talkhead_models.motion import FaceMotion
 from talkhead_models.renderer import FaceRenderer
 from talkhead_models.rig import FaceRig
 from talkhead_models.speech import SpeechFeatures
+from talkhead_models.style import SpeakingStyle
 
 if TYPE_CHECKING:
     from talkhead_cli.face import Portrait
@@ -79,17 +79,6 @@ BATCH_MEMORY = 512 * 2**20
 """Bytes of finished frames that come from a GPU at once."""
 
 
-def blinking(generator: MotionGenerator, blink_scale: float) -> MotionGenerator:
-    """A generator whose blinks are as frequent as the settings say; it shares the other's networks."""
-    if blink_scale in {0, 1}:
-        return generator
-    changed = copy.copy(generator)
-    events = generator.parts.events
-    events = replace(events, blink_seconds=events.blink_seconds / blink_scale)
-    changed.parts = replace(generator.parts, events=events)
-    return changed
-
-
 class TalkingHeadPipeline:
     """Loads the networks of a preset; renders any number of clips.
 
@@ -122,10 +111,14 @@ class TalkingHeadPipeline:
         self.networks = networks or Networks.load(settings.bundle, settings.device)
         if (self.networks.bundle, self.networks.device) != (settings.bundle, settings.device):
             raise ValueError("the networks are of another bundle or on another device")
-        self.generator = blinking(self.networks.generator, settings.blink_scale)
+        self.generator = performing(self.networks.generator, settings)
         self.batched = settings.device.startswith("cuda") if batched is None else batched
         self.max_frames = BATCH_FRAMES if self.batched else MAX_FRAMES
         self.timings: dict[str, float] = {"prepare": 0.0, "generator": 0.0, "renderer": 0.0}
+
+    def perform_as(self, style: SpeakingStyle | None) -> None:
+        """Speak in a person's style from now on; None is the preset's own."""
+        self.generator = performing(self.networks.generator, self.settings, style)
 
     @property
     def basis(self) -> FaceBasis:
