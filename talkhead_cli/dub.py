@@ -56,7 +56,8 @@ class DubRun(RenderRun):
                 f"{film} is a film: it can only be dubbed with whole speech, leave --stream out"
             )
         drives, heard = inputs.drive is not None, inputs.audio is not None
-        for _, words in refusals(film, self.settings, drive=drives, audio=heard):
+        style = inputs.style is not None
+        for _, words in refusals(film, self.settings, drive=drives, audio=heard, style=style):
             raise UsageError(words)
         return super()._check_paths(inputs, output)
 

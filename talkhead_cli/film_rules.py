@@ -28,7 +28,7 @@ def adopt(settings: RenderSettings, given: frozenset[str], fps: Fraction) -> Ren
 
 
 def refusals(
-    film: Path | str, settings: RenderSettings, *, drive: bool, audio: bool
+    film: Path | str, settings: RenderSettings, *, drive: bool, audio: bool, style: bool = False
 ) -> list[tuple[str, str]]:
     """What does not go with a film: name of the option or file, and in one sentence what to do.
 
@@ -37,8 +37,14 @@ def refusals(
         settings: of the render.
         drive: whether there is a driving clip.
         audio: whether there is a recording.
+        style: whether there is a clip whose style is to be taken.
     """
     found = []
+    if style:
+        found.append(("style", f"{film} is a film: it keeps its own manner, leave --style out"))
+    if settings.emotion != "neutral":
+        words = f"{film} is a film: it keeps its expression, leave --emotion out"
+        found.append(("emotion", words))
     if drive:
         words = f"{film} is a film: it keeps its own head motion, leave --drive out"
         found.append(("drive", words))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from talkhead_cli.drawing import in_order
 from talkhead_cli.formats import PLANAR
 from talkhead_cli.networks import Networks
+from talkhead_cli.performing import performing
 from talkhead_cli.playback import (
     Checkpoint,
     MotionSource,
@@ -31,13 +31,14 @@ from talkhead_models.appearance import encode_mouths
 from talkhead_models.basis import FaceBasis, Pose
 from talkhead_models.batched.renderer import BatchRenderer
 from talkhead_models.breathing import breathing
-from talkhead_models.generator import FEATURES_PER_FRAME, MotionGenerator
+from talkhead_models.generator import FEATURES_PER_FRAME
 from talkhead_models.lip_audio import LipAudioEncoder
 from talkhead_models.live import SETTLED, EarPlan, SpeechStream, stream_motion
 from talkhead_models.motion import FaceMotion
 from talkhead_models.renderer import FaceRenderer
 from talkhead_models.rig import FaceRig
 from talkhead_models.speech import SpeechFeatures
+from talkhead_models.style import SpeakingStyle
 
 if TYPE_CHECKING:
     from talkhead_cli.face import Portrait
@@ -50,7 +51,7 @@ OWN_FROM, OWN_FULL = 0.02, 0.08
 """Inner-lip gaps, in outer-eye distances, from which a portrait shows its mouth, and from which it shows it well."""
 
 FRAME_MEMORY = 96 * 2**20
-"""Bytes of frames held at once by two threads: a piece each, and one that is being written."""
+"""Bytes of frames held at once by two threads: a piece each, one that waits, and one that is being written."""
 
 MAX_THREADS = 4
 """Pieces drawn at once: beyond that they wait for memory, and for Python."""
@@ -80,26 +81,8 @@ BATCH_MEMORY = 512 * 2**20
 """Bytes of finished frames that come from a GPU at once."""
 
 
-def blinking(generator: MotionGenerator, blink_scale: float) -> MotionGenerator:
-    """A generator whose blinks are as frequent as the settings say; it shares the other's networks."""
-    if blink_scale in {0, 1}:
-        return generator
-    changed = copy.copy(generator)
-    events = generator.parts.events
-    events = replace(events, blink_seconds=events.blink_seconds / blink_scale)
-    changed.parts = replace(generator.parts, events=events)
-    return changed
-
-
 SHORT_PIECES = 2
 """Parts that a short chunk is drawn in, so that its first frame does not wait for the last."""
-
-
-def in_chunks(generator: MotionGenerator, chunk_frames: int) -> MotionGenerator:
-    """A generator whose chunks are as long as the settings say; it shares the other's networks."""
-    if chunk_frames >= min(DEFAULT_CHUNK, generator.frames_per_chunk):
-        return generator
-    return generator.in_chunks_of(chunk_frames)
 
 
 class TalkingHeadPipeline:
@@ -134,14 +117,16 @@ class TalkingHeadPipeline:
         self.networks = networks or Networks.load(settings.bundle, settings.device)
         if (self.networks.bundle, self.networks.device) != (settings.bundle, settings.device):
             raise ValueError("the networks are of another bundle or on another device")
-        self.generator = blinking(
-            in_chunks(self.networks.generator, settings.chunk_frames), settings.blink_scale
-        )
+        self.generator = performing(self.networks.generator, settings)
         self.batched = settings.device.startswith("cuda") if batched is None else batched
         self.max_frames = BATCH_FRAMES if self.batched else MAX_FRAMES
         if settings.chunk_frames < DEFAULT_CHUNK:
             self.max_frames = min(self.max_frames, max(1, settings.chunk_frames // SHORT_PIECES))
         self.timings: dict[str, float] = {"prepare": 0.0, "generator": 0.0, "renderer": 0.0}
+
+    def perform_as(self, style: SpeakingStyle | None) -> None:
+        """Speak in a person's style from now on; None is the preset's own."""
+        self.generator = performing(self.networks.generator, self.settings, style)
 
     @property
     def basis(self) -> FaceBasis:
@@ -243,7 +228,7 @@ class TalkingHeadPipeline:
             self._rehearse(drawn)
         self.timings["prepare"] += time.perf_counter() - started
         # Of any number of threads alike: networks round a batch otherwise than each of its frames.
-        fits = FRAME_MEMORY // 3 // portrait.image.nbytes
+        fits = FRAME_MEMORY // 4 // portrait.image.nbytes
         if isinstance(drawn, BatchRenderer):
             fits = min(BATCH_MEMORY // portrait.image.nbytes, drawn.most_frames())
         most = int(np.clip(fits, 1, self.max_frames))
@@ -256,7 +241,7 @@ class TalkingHeadPipeline:
 
     def gives_planes(self, codec: str) -> bool:
         """Whether `render` makes planes of frames for this codec."""
-        return codec in PLANAR and not self.settings.alpha and not self.batched
+        return codec in PLANAR and not self.settings.alpha
 
     def _rehearse(self, renderer: FaceRenderer | BatchRenderer) -> None:
         """Make one frame of nothing: the first use of a network takes many times as long as the second."""
@@ -302,7 +287,7 @@ class TalkingHeadPipeline:
         """Frames; counts the time that they are waited for, what the generator or the speech took of it left out."""
 
         def draw(piece: Drawing) -> NDArray[np.uint8]:
-            if planes and isinstance(renderer, FaceRenderer):
+            if planes:
                 return renderer.render_planes(piece.motion, piece.breath)
             return renderer.render(piece.motion, piece.breath)
 

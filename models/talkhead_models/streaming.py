@@ -30,8 +30,9 @@ class EventState:
     """Where the two event processes (blinks, gaze shifts) stand.
 
     Attributes:
-        blink_index: number of the blink that is under way or comes next.
-        blink_frame: frame at which it starts.
+        blink_index: number of the newest blink, 0 before the first.
+        blink_frame: frame at which it began.
+        blink_left: frames until the next one at a pace of 1.
         gaze_index: number of the gaze shift that comes next.
         gaze_frame: frame at which it starts.
         gaze: (x, y) the eyes rest at until then, in eye widths.
@@ -39,6 +40,7 @@ class EventState:
 
     blink_index: int = 0
     blink_frame: float = 0.0
+    blink_left: float = 0.0
     gaze_index: int = 0
     gaze_frame: float = 0.0
     gaze: tuple[float, float] = (0.0, 0.0)

@@ -258,6 +258,7 @@ class BatchCheck:
             portrait=draft.files["portrait"],
             audio=draft.files.get("audio"),
             drive=draft.files.get("drive"),
+            style=draft.files.get("style"),
             output=output,
             settings=self._dump(settings)[0],
             key=key,

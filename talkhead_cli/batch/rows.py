@@ -90,6 +90,8 @@ class RowReader:
             self._fault(row, "portrait", "the cell is empty; give a picture, or a film")
         if "audio" not in row.cells and "drive" not in row.cells:
             self._fault(row, "audio", "the cell is empty; give a recording, or a clip as drive")
+        if "style" in row.cells and "drive" in row.cells:
+            self._fault(row, "style", "filmed motion has its own style; empty this cell, or drive")
         output = row.cells.get(OUTPUT)
         return Draft(
             row.number,
@@ -97,7 +99,7 @@ class RowReader:
             files,
             written,
             None if output is None else str(output),
-            self._settings(row, "drive" in row.cells),
+            self._settings(row, bool({"drive", "style"} & row.cells.keys())),
             frozenset(self._options) | (row.cells.keys() & set(OPTION_COLUMNS)),
         )
 

@@ -72,6 +72,7 @@ class Judge:
         else:
             size = None if shown is None else self._portrait(draft, shown)
         film = self._value(draft, "drive", "film")
+        style = self._value(draft, "style", "film")
         seconds = None
         if "audio" in draft.files:
             seconds = self._sound(draft, "audio", settings)
@@ -79,7 +80,10 @@ class Judge:
             seconds = self._sound(draft, "drive", settings)
         elif film is not None:
             seconds = self._length(draft, "drive", film["seconds"] or 0.0, "film", settings)
-        if size is None or seconds is None or ("drive" in draft.files and film is None):
+        clips = {"drive": film, "style": style}
+        if any(column in draft.files and clips[column] is None for column in clips):
+            return None
+        if size is None or seconds is None:
             return None
         return Verdict(seconds, *size, settings, dubbed)
 
@@ -120,7 +124,9 @@ class Judge:
         """Width and height of a film's video; what does not go with films is a fault of its column."""
         path = draft.files["portrait"]
         drive, audio = ("drive" in draft.files), ("audio" in draft.files)
-        wrong = refusals(path, draft.settings, drive=drive, audio=audio)
+        wrong = refusals(
+            path, draft.settings, drive=drive, audio=audio, style="style" in draft.files
+        )
         if not audio and not drive:
             wrong = [item for item in wrong if item[0] != "audio"]  # the empty cell has been told
         try:
@@ -179,7 +185,7 @@ def wanted_kinds(draft: Draft, column: str, settings: RenderSettings) -> list[st
     kinds = ["sha256"]
     if column == "portrait":
         kinds.append(picture_kind(settings))
-    if column == "drive":
+    if column in {"drive", "style"}:
         kinds.append("film")
     if column == "audio" or (column == "drive" and "audio" not in draft.files):
         kinds.append("audio")

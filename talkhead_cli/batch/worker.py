@@ -173,7 +173,7 @@ def named_as(job: Job, sidecar: Path) -> bytes:
     values = json.loads(sidecar.read_text(encoding="utf-8"))
     values |= {
         name: getattr(job, name)
-        for name in ("portrait", "audio", "drive", "output")
+        for name in ("portrait", "audio", "drive", "style", "output")
         if name in values
     }
     return (json.dumps(values, indent=2, ensure_ascii=False) + "\n").encode()
@@ -181,7 +181,7 @@ def named_as(job: Job, sidecar: Path) -> bytes:
 
 def in_terms_of(job: Job, local: Job, message: str) -> str:
     """A message about copies, with the names that the files have where the job came from."""
-    for name in ("portrait", "audio", "drive", "output"):
+    for name in ("portrait", "audio", "drive", "style", "output"):
         copy, original = getattr(local, name), getattr(job, name)
         if copy and original:
             message = message.replace(copy, original)
@@ -203,6 +203,7 @@ def unpack(job: Job, folder: Path) -> Job:
         portrait=paths["portrait"],
         audio=paths.get("audio"),
         drive=paths.get("drive"),
+        style=paths.get("style"),
         output=str(folder / f"out{Path(job.output).suffix}"),
         folder=str(work),
         files={},
@@ -259,6 +260,7 @@ def render_with(
         options,
         pipeline,
         drive=job.drive,
+        style=job.style,
     )
 
 

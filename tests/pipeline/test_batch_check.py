@@ -129,6 +129,17 @@ def test_what_a_good_row_becomes(studio: Studio):
     assert 0 < plan.estimate_bytes < plan.free_bytes
 
 
+def test_a_style_is_part_of_its_row(studio: Studio):
+    styled = {**GOOD, "output": "b.mp4", "style": "film.mp4"}
+    plan = studio.plan({**GOOD, "output": "a.mp4"}, styled)
+    assert not plan.faults
+    plain, row = plan.jobs
+    assert (plain.style, row.style) == (None, str(studio.folder / "film.mp4"))
+    assert plain.key != row.key
+    plan = studio.plan({**GOOD, "style": "bars.mp4"})
+    assert [(fault.row, fault.column) for fault in plan.faults] == [(1, "style")]
+
+
 def test_every_fault_of_every_row_is_told_at_once(studio: Studio):
     studio.out.mkdir()
     (studio.out / "there.mp4").write_bytes(b"video")

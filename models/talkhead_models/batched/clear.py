@@ -28,7 +28,7 @@ class ClearPerson:
         fixed = cutout.fixed
         self.fixed = None if fixed is None else to_planes(fixed[y0:y1, x0:x1], device)
         colours, alpha = cutout.straight(cutout.layer)
-        self.still = torch.from_numpy(np.concatenate([colours, alpha[..., None]], -1)).to(device)
+        self.still = torch.tensor(np.concatenate([colours, alpha[..., None]], -1), device=device)
 
     def moved(self, places: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor]:
         """Colours (T, 3, h, w) and alpha (T, 1, h, w) of the moving box, in levels.
@@ -69,6 +69,6 @@ def mean_around(picture: Tensor, radius: int) -> Tensor:
 def to_planes(picture: NDArray[np.generic], device: torch.device) -> Tensor:
     """(1, C, H, W) float32 of a picture (H, W, C) or (H, W)."""
     planes = picture if picture.ndim == 3 else picture[..., None]
-    return (
-        torch.from_numpy(np.ascontiguousarray(planes.transpose(2, 0, 1))).to(device).float()[None]
-    )
+    return torch.tensor(np.ascontiguousarray(planes.transpose(2, 0, 1)), device=device).float()[
+        None
+    ]

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from talkhead_models import topology as topo
 from talkhead_models.body import Placed
-from talkhead_models.patches import FACET_PIXELS, PatchSpec, patch_frame
+from talkhead_models.patches import FACET_PIXELS, PIXELS_PER_UNIT, PatchSpec
 from talkhead_models.rig import LID_INSET, SHUT_BELOW
+from talkhead_models.sharpening import window_at
 from talkhead_models.warp import box_of
 
 Array = NDArray[np.float32]
@@ -47,8 +48,26 @@ class Batch(NamedTuple):
 
 
 def frames_of(spec: PatchSpec, neutral: Array, placed: Sequence[Placed]) -> Array:
-    """Patch frames (T, 2, 3), see `patches.patch_frame`."""
-    return np.stack([patch_frame(spec, neutral, frame.pose) for frame in placed])
+    """Patch frames (T, 2, 3), as `patches.patch_frame`."""
+    centre = neutral[list(spec.anchors)].mean(0) + np.array([0, spec.drop, 0], np.float32)
+    scales = np.array([frame.pose.scale for frame in placed], np.float32)
+    rotations = np.stack([frame.pose.rotation for frame in placed])
+    offsets = np.stack([frame.pose.offset for frame in placed])
+    x, y = (scales[:, None] * (rotations @ centre) + offsets)[:, :2].T
+    roll = np.arctan2(rotations[:, 1, 0], rotations[:, 0, 0])
+    cos, sin = np.cos(roll) * PIXELS_PER_UNIT / scales, np.sin(roll) * PIXELS_PER_UNIT / scales
+    right, down = (spec.width - 1) / 2, (spec.height - 1) / 2
+    first = np.stack([cos, sin, right - cos * x - sin * y], -1)
+    second = np.stack([-sin, cos, down + sin * x - cos * y], -1)
+    return np.stack([first, second], 1).astype(np.float32)
+
+
+def window_frames(matrices: Array, level: int) -> Array:
+    """As `sharpening.window_frame`, for patch frames (T, 2, 3)."""
+    rows, columns = window_at(level)
+    frames = matrices * np.float32(2**level)
+    frames[..., 2] += (2**level - 1) / 2 - np.array([columns.start, rows.start], np.float32)
+    return frames
 
 
 def transformed(points: Array, matrices: Array) -> Array:

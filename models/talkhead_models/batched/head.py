@@ -19,10 +19,10 @@ from talkhead_models.batched.mapping import (
     read,
     through_triangles,
 )
-from talkhead_models.batched.raster import raster_last
+from talkhead_models.batched.raster import Raster
 from talkhead_models.batched.upload import Parcel
 from talkhead_models.body import COARSE, STILL, Body
-from talkhead_models.lashes import Stroke
+from talkhead_models.lashes import DRAWN_BELOW, Lashes, Stroke
 
 Array = NDArray[np.float32]
 
@@ -33,11 +33,11 @@ class Head:
     Attributes:
         body: what it was made from.
         device: where it lies.
-        engine: that draws triangles, one of `raster.ENGINES`.
+        raster: draws triangles.
     """
 
-    def __init__(self, body: Body, device: torch.device, engine: str) -> None:
-        self.body, self.device, self.engine = body, device, engine
+    def __init__(self, body: Body, device: torch.device, raster: Raster) -> None:
+        self.body, self.device, self.raster = body, device, raster
         self.box: Box = body.box
         self.size = (self.box[2] - self.box[0], self.box[3] - self.box[1])
         basis = body.rig.basis
@@ -58,7 +58,7 @@ class Head:
         self.plate = to_planes(body.plate, device)
 
     def _put(self, array: NDArray[np.generic]) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
+        return torch.tensor(np.ascontiguousarray(array), device=self.device)
 
     def places(self, positions: Tensor) -> Tensor:
         """Positions (..., 2) in the portrait as `mapping.read` wants them of the doubled picture."""
@@ -73,9 +73,10 @@ class Head:
         face = (max(face[0], x0), max(face[1], y0), min(face[2], x1), min(face[3], y1))
         source = lid_insets(self.body.source_mesh, batch.mesh)
         strokes = []
-        for index, mesh in enumerate(batch.mesh):
-            for stroke in self.body.lashes.strokes(mesh, (width, height)):
-                strokes.append((index, stroke, parcel.add(stroke.share)))
+        lashes = self.body.lashes
+        for index in np.flatnonzero(nearly_shut(batch.mesh, lashes)):
+            for stroke in lashes.strokes(batch.mesh[index], (width, height)):
+                strokes.append((int(index), stroke, parcel.add(stroke.share)))
         return PreparedHead(self, batch, parcel, face, parcel.add(source), strokes)
 
 
@@ -101,16 +102,15 @@ class PreparedHead:
         corners = self.parcel[self.mesh][:, self.head.triangles]
         return corners[..., 2].mean(2), corners[..., :2]
 
-    def draw(self) -> Tensor:
-        """The moving box, (T, 3, h, w) float32 levels."""
-        moved, weight = self.warp(self.map())
+    def draw(self, places: Tensor) -> Tensor:
+        """The moving box, (T, 3, h, w) float32 levels; `places` from `map`."""
+        moved, weight = self.warp(places)
         plate = self.head.plate
         out = plate + (moved - plate) * weight if self.head.body.has_background else moved
         return self.lashes(out.contiguous())
 
-    def draw_clear(self, person: ClearPerson) -> tuple[Tensor, Tensor]:
+    def draw_clear(self, places: Tensor, person: ClearPerson) -> tuple[Tensor, Tensor]:
         """The moving box of the person alone: colours (T, 3, h, w) and alpha (T, 1, h, w), levels."""
-        places = self.map()
         weight = self.warp(places)[1] if self.head.body.has_background else None
         colours, alpha = person.moved(places[..., :2], weight)
         return self.lashes(colours.contiguous()), alpha
@@ -136,7 +136,7 @@ class PreparedHead:
         points = torch.cat([oval, rings, oval.mean(1, keepdim=True)], 1)
         corners = (points[:, head.ring_triangles] - head.grid_origin) / COARSE
         height, width = head.grid.shape[:2]
-        ranks = raster_last(corners, (width, height), head.engine)
+        ranks = head.raster(corners, (width, height))
         affines = affines_between(corners, head.ring_corners)
         moved = through_triangles(ranks, affines, head.grid[None])
         shift = (moved - head.grid) * head.anchor[..., None]
@@ -160,8 +160,9 @@ class PreparedHead:
         source = head.places(self.parcel[self.source][:, head.triangles])
         affines = affines_between(corners, source)
         x0, y0, x1, y1 = self.face
-        local = by_rank(corners, order) - corners.new_tensor([x0, y0])
-        ranks = raster_last(local, (x1 - x0, y1 - y0), head.engine)
+        local = by_rank(corners, order)
+        local = torch.stack([local[..., 0] - x0, local[..., 1] - y0], -1)
+        ranks = head.raster(local, (x1 - x0, y1 - y0))
         return ranks, by_rank(affines, order)
 
     def warp(self, places: Tensor) -> tuple[Tensor, Tensor]:
@@ -186,6 +187,17 @@ class PreparedHead:
             for channel, level in zip(region, stroke.colour.tolist(), strict=True):
                 channel += share * (level - channel).clamp(max=0)
         return out
+
+
+def nearly_shut(meshes: Array, lashes: Lashes) -> NDArray[np.bool_]:
+    """Which meshes (T, 478, >=2) may have an eye so far shut that its lashes are drawn."""
+    shut = np.zeros(len(meshes), np.bool_)
+    for eye, opening in enumerate(lashes.openings):
+        upper, lower = list(topo.UPPER_LIDS[eye]), list(topo.LOWER_LIDS[eye])
+        way = meshes[:, lower, :2] - meshes[:, upper, :2]
+        # A little more than is needed: sums differ in the last digit.
+        shut |= np.linalg.norm(way, axis=2).mean(1) < 1.001 * DRAWN_BELOW * max(opening, 1e-3)
+    return shut
 
 
 def by_rank(values: Tensor, order: Tensor) -> Tensor:

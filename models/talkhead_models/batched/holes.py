@@ -16,7 +16,7 @@ from talkhead_models.batched.geometry import (
     hole_of,
     longest_edge,
 )
-from talkhead_models.batched.mapping import normalised, pixels, read
+from talkhead_models.batched.mapping import constant, normalised, pixels, read
 from talkhead_models.batched.upload import Parcel
 from talkhead_models.patches import PatchSpec
 
@@ -123,7 +123,8 @@ class PreparedHoles:
         """What shows through (T, 3, h, w) in levels, and how far holes cover each pixel (T, 1, h, w), of the limit."""
         x0, y0, x1, y1 = self.limit
         cover = like.new_zeros((frames, 1, y1 - y0, x1 - x0))
-        inside = like.new_tensor(self.dark)[:, None, None].expand(frames, 3, y1 - y0, x1 - x0)
+        dark = constant(*self.dark, device=like.device)[:, None, None]
+        inside = dark.expand(frames, 3, y1 - y0, x1 - x0)
         inside = inside.clone()
         for hole, eye in self.holes:
             assert hole.box is not None

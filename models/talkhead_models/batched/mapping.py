@@ -6,6 +6,8 @@ from the first: scaling them later would be another pass over every pixel.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -15,8 +17,14 @@ from talkhead_models.body import COARSE
 
 def normalised(positions: Tensor, size: tuple[int, int]) -> Tensor:
     """Positions (..., 2) in pixels of a picture (width, height) as `grid_sample` counts them."""
-    scale = positions.new_tensor([2 / max(1, size[0] - 1), 2 / max(1, size[1] - 1)])
+    scale = constant(2 / max(1, size[0] - 1), 2 / max(1, size[1] - 1), device=positions.device)
     return positions * scale - 1
+
+
+@lru_cache(maxsize=256)
+def constant(*values: float, device: torch.device) -> Tensor:
+    """A small tensor, made once: putting numbers on a GPU waits for all that it has yet to do."""
+    return torch.tensor(values, dtype=torch.float32, device=device)
 
 
 def affines_between(target: Tensor, source: Tensor) -> Tensor:

@@ -19,24 +19,26 @@ from talkhead_models.batched.geometry import (
     longest_edge,
     patch_box,
     transformed,
+    window_frames,
 )
 from talkhead_models.batched.head import PreparedHead, by_rank
 from talkhead_models.batched.holes import PreparedHoles
 from talkhead_models.batched.mapping import (
     affines_between,
+    constant,
     normalised,
     pixels,
     read,
     through_matrices,
     through_triangles,
 )
-from talkhead_models.batched.raster import raster_last
+from talkhead_models.batched.raster import Raster
 from talkhead_models.body import Placed
 from talkhead_models.detail import WINDOW
 from talkhead_models.painting import PatchPainter
 from talkhead_models.refiner import Residuals, compose, half_precision
 from talkhead_models.sharpening import Box as Rows
-from talkhead_models.sharpening import box_around, enlarge_part, window_frame
+from talkhead_models.sharpening import box_around, enlarge_part
 from talkhead_models.warp import invert_affine, transform
 
 Array = NDArray[np.float32]
@@ -54,29 +56,30 @@ class PatchDevice:
 
     Attributes:
         painter: what it was made from.
+        raster: draws triangles.
         half: networks in float16.
     """
 
     def __init__(
-        self, painter: PatchPainter, device: torch.device, engine: str, half: bool
+        self, painter: PatchPainter, device: torch.device, raster: Raster, half: bool
     ) -> None:
-        self.painter, self.device, self.engine, self.half = painter, device, engine, half
+        self.painter, self.device, self.raster, self.half = painter, device, raster, half
         source, spec = painter.source, painter.spec
         self.source = to_planes(source.image, device)
         self.whole = to_planes(painter.whole.image, device)
         self.source_size = (source.image.shape[1], source.image.shape[0])
-        corners = torch.from_numpy(source.mesh[:, :2][painter.triangles]).to(device)
+        corners = torch.tensor(source.mesh[:, :2][painter.triangles], device=device)
         self.corners = normalised(corners, self.source_size)
-        self.triangles = torch.from_numpy(painter.triangles).long().to(device)
+        self.triangles = torch.tensor(painter.triangles, device=device).long()
         # Where the mesh does not cover it, the patch shows the portrait's own.
         own = transform(
             pixels((spec.width, spec.height), torch.zeros(1)).numpy(), invert_affine(source.frame)
         )
         self.own = normalised(torch.from_numpy(own), self.source_size).to(device)
-        self.tint = torch.from_numpy(127.5 * painter.tint).to(device)[:, None, None]
-        self.grain = None if painter.grain is None else torch.from_numpy(painter.grain).to(device)
+        self.tint = torch.tensor(127.5 * painter.tint, device=device)[:, None, None]
+        self.grain = None if painter.grain is None else torch.tensor(painter.grain, device=device)
         share = painter.share
-        self.share = None if share is None else torch.from_numpy(share[..., 0]).to(device)
+        self.share = None if share is None else torch.tensor(share[..., 0], device=device)
 
     def prepare(
         self, placed: Sequence[Placed], batch: Batch, head: PreparedHead, limit: Box
@@ -128,7 +131,7 @@ class PreparedPatch:
         outline = points[:, list(painter.spec.holes[0])]
         own = painter.sharpener.own if painter.sharpener is not None else ()
         for level, (picture, _) in enumerate(own, 1):
-            frames = np.stack([window_frame(matrix, level) for matrix in matrices])
+            frames = window_frames(matrices, level)
             edges = transformed(outline, frames)
             box = box_around(edges.reshape(-1, 2), (picture.shape[3], picture.shape[2]))
             local = edges - np.array([box.left, box.top], np.float32)
@@ -139,7 +142,7 @@ class PreparedPatch:
             if steps
             else Rows(0, rows.stop - rows.start, 0, columns.stop - columns.start)
         )
-        frames = np.stack([window_frame(matrix, painter.levels) for matrix in matrices])
+        frames = window_frames(matrices, painter.levels)
         frames[..., 2] -= (self.inner.left, self.inner.top)
         self.inside_matrices = self.parcel.add(frames)
         return steps
@@ -152,17 +155,25 @@ class PreparedPatch:
         corners = corners @ matrices[:, None, :, :2].mT + matrices[:, None, None, :, 2]
         affines = affines_between(corners, patch.corners)
         order = torch.argsort(-depth, dim=1, stable=True)
-        ranks = raster_last(by_rank(corners, order), (spec.width, spec.height), patch.engine)
+        ranks = patch.raster(by_rank(corners, order), (spec.width, spec.height))
         return read(patch.source, through_triangles(ranks, by_rank(affines, order), patch.own))
 
-    def paint(self) -> tuple[Tensor, Tensor]:
-        """What the networks add to the skin (T, 3, h, w), and the inside (T, 3, h', w'), levels; see `Painted`."""
+    def inputs(self) -> tuple[Tensor, Tensor, Tensor]:
+        """What the network sees of the frames: skin and inside (T, 3, h, w), and the hole (T, 1, h, w)."""
+        skin = self.warp()
+        inside, hole = self.holes.whole(self.count, skin)
+        return skin / self.patch.tint - 1, inside / self.patch.tint - 1, hole
+
+    def paint(self, seen: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        """What the networks add to the skin (T, 3, h, w), and the inside (T, 3, h', w'), levels; see `Painted`.
+
+        Args:
+            seen: from `inputs`.
+        """
         patch, painter = self.patch, self.patch.painter
         refiner = painter.refiner
         assert refiner is not None
-        skin = self.warp()
-        inside, hole = self.holes.whole(self.count, skin)
-        skin, inside = skin / patch.tint - 1, inside / patch.tint - 1
+        skin, inside, hole = seen
         crop, own_hole = (v.expand(self.count, -1, -1, -1) for v in (painter.crop, painter.hole))
         code = self.parcel[self.code] if refiner.config.code_size else None
         base = refiner.base(inside, crop, own_hole)
@@ -221,11 +232,10 @@ class PreparedPatch:
             box = hole.box
             assert box is not None
             part = region[..., box[1] - y0 : box[3] - y0, box[0] - x0 : box[2] - x0]
-            inside = (
-                part.new_tensor(self.places.dark)[:, None, None]
-                if eye is None
-                else eye.colours(box)
-            )
+            if eye is not None:
+                inside = eye.colours(box)
+            else:
+                inside = constant(*self.places.dark, device=part.device)[:, None, None]
             if painted is not None and self.own_inside:
                 inside = self._placed(painted[1], self.inside_matrices, box)
             elif painted is not None:

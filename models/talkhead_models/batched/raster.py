@@ -8,11 +8,17 @@ cover a pixel has it.
 from __future__ import annotations
 
 import importlib.util
+import logging
+from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+from talkhead_models.batched.mapping import constant
+
+log = logging.getLogger(__name__)
 
 SUBPIXELS = 16.0
 """Corners are rounded to this many parts of a pixel, as OpenCV's are."""
@@ -43,7 +49,7 @@ def edges_of(corners: Tensor, size: tuple[int, int]) -> Edges:
         corners: (F, N, 3, 2) float32 pixels.
         size: width, height of the raster.
     """
-    limit = corners.new_tensor([size[0] - 1.0, size[1] - 1.0])
+    limit = constant(size[0] - 1.0, size[1] - 1.0, device=corners.device)
     seen = ((corners.amax(2) >= 0) & (corners.amin(2) <= limit)).all(-1)
     points = torch.round(corners.clamp(-16384, 16384) * SUBPIXELS) / SUBPIXELS
     low = torch.floor(points.amin(2) + 0.5).clamp(min=0)
@@ -133,7 +139,26 @@ def _fill_pairs(edges: Edges, extent: Tensor, pairs: int, target: Tensor, width:
     target.view(-1).scatter_reduce_(0, place, last, "amax")
 
 
-@lru_cache(maxsize=1)
-def has_triton() -> bool:
-    """Whether triton can be imported; torch brings it along where it has CUDA."""
-    return importlib.util.find_spec("triton") is not None
+Raster = Callable[[Tensor, tuple[int, int]], Tensor]
+"""Draws triangles: `raster_last` with an engine chosen."""
+
+
+def choose_engine(device: torch.device) -> str:
+    """The fastest engine that works on a device."""
+    return "triton" if device.type == "cuda" and triton_works(device) else "torch"
+
+
+@lru_cache(maxsize=16)
+def triton_works(device: torch.device) -> bool:
+    """Whether triton draws what torch draws: it may not be there, or lack the C compiler that it needs."""
+    if importlib.util.find_spec("triton") is None:
+        return False
+    corners = torch.tensor(
+        [[[0.0, 0.0], [30.0, 4.0], [9.0, 40.0]], [[20.0, 9.0], [8.0, 8.0], [50.0, 20.0]]]
+    )
+    try:
+        drawn = [raster_last(corners.to(device)[None], (40, 30), engine) for engine in ENGINES]
+    except Exception as error:  # whatever a compiler may raise
+        log.warning("triton does not work here (%s): torch draws triangles, a little slower", error)
+        return False
+    return torch.equal(*drawn)

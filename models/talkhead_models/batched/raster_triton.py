@@ -3,9 +3,7 @@
 Beside `raster.fill_torch` it needs no list of pairs, so no wait for the device and no memory but the result.
 """
 
-# Annotations must be evaluated: triton reads `tl.constexpr` off them.
 from contextlib import nullcontext
-from typing import Any
 
 import torch
 import triton
@@ -18,17 +16,9 @@ TILE = 16
 """Rows and columns that are tested at once."""
 
 
+# Triton refuses annotations that it does not know.
 @triton.jit  # type: ignore[untyped-decorator, unused-ignore]
-def _fill(  # noqa: PLR0913 - a kernel's
-    planes: Any,
-    low: Any,
-    high: Any,
-    target: Any,
-    triangles: Any,
-    width: Any,
-    height: Any,
-    tile: tl.constexpr,
-) -> None:
+def _fill(planes, low, high, target, triangles, width, height, tile: tl.constexpr):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0913
     """Raise the pixels that triangle number `program_id` covers to its number in the frame."""
     index = tl.program_id(0)
     frame = (index // triangles).to(tl.int64)
