@@ -25,7 +25,8 @@ from talkhead_models.articulation import MARGIN, Articulation
 from talkhead_models.autoencoder import (
     Autoencoder,
 )
-from talkhead_models.denoiser import FEATURES_PER_STEP, Conditions, ContextCache, Denoiser
+from talkhead_models.chunk_sampling import ChunkSampler
+from talkhead_models.denoiser import Denoiser
 from talkhead_models.joining import POSE as POSE
 from talkhead_models.joining import join
 from talkhead_models.lip_guide import AHEAD, PAST, LipGuide
@@ -33,24 +34,14 @@ from talkhead_models.liveliness import EventConfig, smooth_pose, start_events
 from talkhead_models.manner import Manner, Performer
 from talkhead_models.motion import FaceMotion
 from talkhead_models.prosody import HISTORY, listen
-from talkhead_models.sampling import (
-    chunk_noise,
-    sample,
-    step_noise,
-    student_predict,
-    teacher_predict,
-)
 from talkhead_models.streaming import (
     ChunkPlan,
     StreamState,
-    array_to_cache,
     as_tensor,
     cache_to_array,
     chunk_features,
-    held,
     past_length,
     silence,
-    speech_windows,
 )
 from talkhead_models.threads import one_thread
 
@@ -201,6 +192,11 @@ class MotionGenerator:
         """Whether keys and values go from chunk to chunk; a teacher's two looks would need two."""
         return self.parts.distilled and self.denoiser.config.block_causal
 
+    @property
+    def _sampler(self) -> ChunkSampler:
+        distilled, keeps = self.parts.distilled, self.keeps_cache
+        return ChunkSampler(self.denoiser, distilled, keeps, self.chunk_steps, self.device)
+
     def _portrait_at_rest(self) -> FloatArray:
         """The reference tokens, (R, reference_size): motion is relative to the portrait, whose own
         is zero."""
@@ -264,83 +260,13 @@ class MotionGenerator:
         )
         return result, following
 
-    def _conditions(self, state: StreamState, joined: FloatArray) -> tuple[Conditions, Tensor]:
-        """Conditions of the next chunk, and the speech windows (1, n, window, F) behind its past.
-
-        Args:
-            state: of the chunk before.
-            joined: speech features from the state's first on.
-        """
-        config = self.denoiser.config
-        # The state may hold more speech than the windows reach back to.
-        spare = len(state.speech) - past_length(config)
-        windows = speech_windows(as_tensor(joined[spare:], self.device), config)
-        past = as_tensor(state.latents, self.device)
-        conditions = Conditions(
-            past=past[:, past.shape[1] - config.context_steps :],
-            past_speech=windows[:, : config.context_steps],
-            reference=as_tensor(state.reference, self.device),
-            style=as_tensor(state.style, self.device),
-            keep_speech=torch.ones(1, dtype=torch.bool, device=self.device),
-        )
-        return conditions, windows[:, config.context_steps :]
-
     def denoise(
         self, state: StreamState, joined: FloatArray, options: GenerateOptions
     ) -> tuple[Tensor, FloatArray]:
         """The latents of a chunk, (1, chunk_steps, Z), from the state and the features with their
         past; and what is remembered for the next one."""
-        config = self.denoiser.config
-        if self.chunk_steps == config.chunk_steps:
-            noise = chunk_noise(
-                state.seed, state.chunk_index, config.chunk_steps, config.latent_size
-            )
-            return self._sampled(state, joined, noise, options)
-        behind = config.chunk_steps - self.chunk_steps
-        first = state.chunk_index * self.chunk_steps
-        noise = step_noise(state.seed, first, config.chunk_steps, config.latent_size)
-        latents, _ = self._sampled(state, held(joined, behind * FEATURES_PER_STEP), noise, options)
-        # Past chunks are not of the length that is remembered: the context is computed anew.
-        return latents[:, : self.chunk_steps], state.remembered
-
-    def _sampled(
-        self, state: StreamState, joined: FloatArray, noise: Tensor, options: GenerateOptions
-    ) -> tuple[Tensor, FloatArray]:
-        """As many latents as the network makes at once, and what is remembered of them."""
-        config = self.denoiser.config
-        conditions, speech = self._conditions(state, joined)
-        noise, steps = noise.to(self.device), options.num_inference_steps
-        if not self.parts.distilled:
-            predict = teacher_predict(self.denoiser, conditions, speech, options.guidance_scale)
-            return sample(predict, noise, steps, config.prediction), state.remembered
-        guidance = torch.full((1,), options.guidance_scale, device=self.device)
-        if not self.keeps_cache:
-            predict = student_predict(self.denoiser, conditions, speech, guidance)
-            return sample(predict, noise, steps, config.prediction), state.remembered
-        sink = array_to_cache(state.sink, self.device)
-        known = self._remembered(state, conditions, sink)
-        cache = self.denoiser.attend_to(sink, known)
-        predict = student_predict(self.denoiser, conditions, speech, guidance, cache)
-        latents = sample(predict, noise, steps, config.prediction)
-        if known is None:
-            return latents, state.remembered
-        group = config.group_steps
-        made = self.denoiser.remember(
-            latents[:, -group:], speech[:, -group:], conditions.keep_speech, sink
-        )
-        return latents, cache_to_array(known.followed_by(made).last(config.context_steps))
-
-    def _remembered(
-        self, state: StreamState, conditions: Conditions, sink: ContextCache
-    ) -> ContextCache | None:
-        """Keys and values of the past chunks: kept, or, in a clip's first chunk, of what it begins
-        with; None for a network without a past."""
-        if state.remembered.size:
-            return array_to_cache(state.remembered, self.device)
-        if not self.denoiser.config.context_steps:
-            return None
-        return self.denoiser.remember(
-            conditions.past, conditions.past_speech, conditions.keep_speech, sink
+        return self._sampler.denoise(
+            state, joined, options.num_inference_steps, options.guidance_scale
         )
 
     def finish(

@@ -208,7 +208,7 @@ def test_no_ffmpeg(wav: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ffmpeg_binary.ffmpeg_path.cache_clear()
     try:
         with pytest.raises(MediaError, match="/nowhere/ffmpeg"):
-            hear(wav.read_bytes())
+            hear(make_sound(wav, channels=2).read_bytes())
     finally:
         ffmpeg_binary.ffmpeg_path.cache_clear()
 
