@@ -17,8 +17,8 @@ import numpy as np
 
 from talkhead_cli.face import Portrait
 from talkhead_cli.result import count_frames
-from talkhead_cli.settings import RenderSettings
-from talkhead_models.live import SpeechStream
+from talkhead_cli.settings import MOST_AHEAD, RenderSettings
+from talkhead_models.live import EarPlan, SpeechStream, View
 
 
 class StandInPipeline:
@@ -29,6 +29,9 @@ class StandInPipeline:
         self.hashes = {"stand-in": "0" * 64}
         self.timings = {"generator": 0.0, "renderer": 0.0}
         self.lip_audio = None
+        self.ear_plan = None
+        if settings.lookahead_frames < MOST_AHEAD:
+            self.ear_plan = EarPlan(2 * settings.chunk_frames, 2 * settings.lookahead_frames, 12)
         self.closed = False
 
     def gives_planes(self, codec: str) -> bool:
@@ -62,6 +65,10 @@ class StandInPipeline:
         """Frames that can be made so far, as speech arrives."""
         vectors = 0
         for block in source.blocks:
+            if isinstance(block, View):
+                vectors += 2 * block.num_frames
+                yield vectors * self.settings.fps // 50
+                continue
             assert block.shape[1] == 20
             vectors += len(block)
             yield vectors // 64 * 64 * self.settings.fps // 50

@@ -87,11 +87,18 @@ def test_first_frames_leave_before_the_sound_has_ended(
 
 
 @pytest.mark.usefixtures("stand_in")
+@pytest.mark.parametrize("plan", [("32", "16"), ("8", "2")], ids=["settled", "early"])
 def test_file_and_pipe_and_file_as_stream_give_the_same_video(
-    talkhead: Talkhead, pipe: Pipe, astronaut_png: Path, speech_wav: Path, tmp_path: Path
+    plan: tuple[str, str],
+    talkhead: Talkhead,
+    pipe: Pipe,
+    astronaut_png: Path,
+    speech_wav: Path,
+    tmp_path: Path,
 ) -> None:
     offline, streamed, piped = (tmp_path / name for name in ("a.mp4", "b.mp4", "c.mp4"))
     given = ["--crf", "0", "--size", "128"]
+    given += ["--chunk-frames", plan[0], "--lookahead-frames", plan[1]]
     assert talkhead("render", astronaut_png, speech_wav, "-o", offline, *given).code == 0
     done = talkhead("render", astronaut_png, speech_wav, "-o", streamed, "--stream", *given)
     assert done.code == 0
@@ -125,7 +132,9 @@ def test_events(
     assert done.event("start")["stream"] is True
     first = done.event("first_frame")
     assert first["elapsed_seconds"] >= done.event("ready")["elapsed_seconds"]
-    assert 1.28 < first["sound_seconds"] < 2.5
+    # The live default: four frames, and six behind them.
+    assert done.event("start")["settings"]["chunk_frames"] == 4
+    assert 0.4 < first["sound_seconds"] < 2.5
     progress = [event for event in done.events if event["event"] == "progress"]
     assert progress[0]["num_frames"] is progress[0]["seconds_left"] is None
     assert progress[-1]["frames"] == progress[-1]["num_frames"] == 259
