@@ -32,7 +32,7 @@ DEFAULT_CHUNK: Literal[32] = 32
 MOST_AHEAD = 16
 """Frames of sound behind a chunk that leave nothing of what it reads unsettled."""
 
-LIVE: Mapping[str, Any] = {"chunk_frames": 4, "lookahead_frames": 6}
+LIVE: Mapping[str, Any] = {"chunk_frames": 4, "lookahead_frames": 5}
 """What a render whose speech arrives meanwhile takes where nobody has chosen."""
 
 MIN_FPS, MAX_FPS = 5, 120

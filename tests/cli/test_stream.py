@@ -132,9 +132,9 @@ def test_events(
     assert done.event("start")["stream"] is True
     first = done.event("first_frame")
     assert first["elapsed_seconds"] >= done.event("ready")["elapsed_seconds"]
-    # The live default: four frames, and six behind them.
+    # The live default: four frames, and five behind them.
     assert done.event("start")["settings"]["chunk_frames"] == 4
-    assert 0.4 < first["sound_seconds"] < 2.5
+    assert 0.36 < first["sound_seconds"] < 2.5
     progress = [event for event in done.events if event["event"] == "progress"]
     assert progress[0]["num_frames"] is progress[0]["seconds_left"] is None
     assert progress[-1]["frames"] == progress[-1]["num_frames"] == 259

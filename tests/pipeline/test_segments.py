@@ -12,6 +12,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from talkhead_cli import segments
+from talkhead_cli.early import early_features
 from talkhead_cli.errors import InputError
 from talkhead_cli.keeping import kept_parts, parts_folder, render_key
 from talkhead_cli.media import VideoWriter, ffmpeg_path, probe_media, run_captured
@@ -22,6 +23,7 @@ from talkhead_cli.render import render_file
 from talkhead_cli.result import OutputOptions
 from talkhead_cli.segments import SegmentedWriter, keep_segment, read_segments
 from talkhead_cli.settings import RenderSettings
+from talkhead_cli.speech_encoder import speech_encoder
 from talkhead_models.motion import MOTION_SIZE, FaceMotion
 from talkhead_models.speech import FEATURE_SIZE, SpeechFeatures
 from tests.conftest import SPEECH, frame_times
@@ -78,6 +80,27 @@ def test_motion_goes_on_from_any_checkpoint(
         found = np.concatenate([np.zeros((0, whole.shape[1]), np.float32), *arrays])
         np.testing.assert_array_equal(found, whole[mark.num_frames :])
         np.testing.assert_array_equal(begin.last, whole[mark.num_frames - 1])
+
+
+@pytest.mark.parametrize("chunk", [4, 16])
+def test_short_chunks_of_early_speech_go_on_from_any_checkpoint(
+    chunk: int, pipeline: TalkingHeadPipeline, tmp_path: Path
+) -> None:
+    chosen = RenderSettings(device="cpu", chunk_frames=chunk, lookahead_frames=2)
+    early = TalkingHeadPipeline(chosen, pipeline.networks)
+    samples = np.random.default_rng(0).normal(0, 0.1, 24_000).astype(np.float32)
+    heard = early_features(iter([samples]), speech_encoder("cpu"), early.ear_plan)
+    segments.keep_features(tmp_path, SpeechFeatures(heard[0], 1.5, heard[1]))
+    features = segments.read_features(tmp_path)
+    assert features is not None
+    steps = list(motion_steps(early.generator, chosen, features, 38))
+    whole = np.concatenate([motion.to_array() for motion, _ in steps])
+    assert len(steps) == -(-38 // chunk)
+    for mark in [mark for _, mark in steps][: -1 : max(1, 16 // chunk)]:
+        assert mark is not None
+        rest = motion_steps(early.generator, chosen, features, 38, mark)
+        found = np.concatenate([motion.to_array() for motion, _ in rest])
+        np.testing.assert_array_equal(found, whole[mark.num_frames :])
 
 
 @given(cut=st.integers(1, 5), fps=st.sampled_from(FRAME_TYPES))
@@ -288,7 +311,8 @@ def test_key_follows_what_decides_the_video(tmp_path: Path) -> None:
     key = render_key([path, None], chosen, {"b": "0"})
     assert render_key([path, None], RenderSettings(device="cuda:1"), {"b": "0"}) == key
     assert render_key([None, path], chosen, {"b": "0"}) != key
-    assert render_key([path, None], RenderSettings(seed=1), {"b": "0"}) != key
+    for other in (RenderSettings(seed=1), RenderSettings(chunk_frames=8)):
+        assert render_key([path, None], other, {"b": "0"}) != key
     assert render_key([path, None], chosen, {"b": "1"}) != key
     path.write_bytes(b"b")
     assert render_key([path, None], chosen, {"b": "0"}) != key
