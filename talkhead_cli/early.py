@@ -60,11 +60,12 @@ class EarlyEars:
     def hear(self, mel: Array, *, final: bool = False) -> Array:
         """Take mel frames (2 m, 80); what is thought of all steps from `first` on, (n, F) float32."""
         from talkhead_cli.loudness import mel_energy
-        from talkhead_models.speech import encode_block
+        from talkhead_models.speech import NUM_VISEMES, read_block
         from talkhead_models.threads import one_thread
 
         with one_thread():
-            visemes, prosody, self._state = encode_block(self._encoder, self._state, mel, final)
+            said, rest, self._state = read_block(self._encoder, self._state, mel, final)
+            visemes, prosody = said[:, :NUM_VISEMES], said[:, NUM_VISEMES:]
             if self._wide is not None:
                 self._wide.push(mel, final)
             self._energies = np.concatenate([self._energies, mel_energy(mel)])
@@ -77,16 +78,18 @@ class EarlyEars:
             dropped = 0 if final else max(0, len(self.known) + len(settled) - self._keep)
             self.known = np.concatenate([self.known, settled])[dropped:]
             self.first += dropped
-            return self.known if final else np.concatenate([self.known, self._thought()])
+            return self.known if final else np.concatenate([self.known, self._thought(rest)])
 
-    def _thought(self) -> Array:
-        """What is thought of the steps that are not settled."""
+    def _thought(self, rest: Array) -> Array:
+        """What is thought of the steps that are not settled, of which the encoder says `rest`."""
         from talkhead_cli.mel import NUM_MELS
-        from talkhead_models.speech import encode_block
+        from talkhead_models.speech import NUM_VISEMES, settle_block
 
-        none = np.zeros((0, NUM_MELS), np.float32)
-        visemes, prosody, _ = encode_block(self._encoder, self._state, none, final=True)
-        rows = self._loudness.peek(visemes, prosody, self._energies)
+        if not len(rest):
+            # So early in the clip that nothing is settled.
+            none = np.zeros((0, NUM_MELS), np.float32)
+            rest, _ = settle_block(self._encoder, self._state, none, final=True)
+        rows = self._loudness.peek(rest[:, :NUM_VISEMES], rest[:, NUM_VISEMES:], self._energies)
         return rows if self._wide is None else np.concatenate([rows, self._wide.peek()], axis=1)
 
 

@@ -287,32 +287,43 @@ def start_stream() -> SpeechStreamState:
     return SpeechStreamState(np.zeros((0, NUM_MELS), np.float32))
 
 
-@torch.no_grad()
 def settle_block(
     encoder: SpeechTrunk, state: SpeechStreamState, log_mel: Array, final: bool = False
 ) -> tuple[Array, SpeechStreamState]:
-    """Run an encoder over the next block of a stream; all blocks together equal the whole clip.
+    """As `read_block`, for what is settled and the state."""
+    settled, _, state = read_block(encoder, state, log_mel, final)
+    return settled, state
+
+
+@torch.no_grad()
+def read_block(
+    encoder: SpeechTrunk, state: SpeechStreamState, log_mel: Array, final: bool = False
+) -> tuple[Array, Array, SpeechStreamState]:
+    """Run an encoder over the next block of a stream; all settled outputs together equal those of the whole clip.
 
     Args:
         encoder: in evaluation mode.
         state, log_mel, final: see `encode_block`.
 
     Returns:
-        The outputs (m, `output_size`) float32 of the m steps that are settled now, and the state for the next block.
+        Outputs (m, `output_size`) float32 of the m steps that are settled now; of those that are not (n,
+        `output_size`), as if nothing came behind them, only where m > 0; and the state for the next block.
     """
     tail = np.concatenate([state.tail, np.asarray(log_mel, np.float32)])
     available = state.start + len(tail) // MELS_PER_STEP
     settled = available if final else max(state.done, available - encoder.config.right_context)
     if settled == state.done:
         empty = np.zeros((0, encoder.output_size), np.float32)
-        return empty, SpeechStreamState(tail, state.start, state.done)
+        return empty, empty, SpeechStreamState(tail, state.start, state.done)
     device = next(encoder.parameters()).device
     whole = len(tail) // MELS_PER_STEP * MELS_PER_STEP
     output = encoder.encode(torch.from_numpy(tail[:whole]).to(device)[None])
     span = slice(state.done - state.start, settled - state.start)
     start = max(0, settled - encoder.config.left_context)
     kept = tail[(start - state.start) * MELS_PER_STEP :]
-    return output[0, span].cpu().numpy(), SpeechStreamState(kept, start, settled)
+    said = output[0, span.start :].cpu().numpy()
+    count = settled - state.done
+    return said[:count], said[count:], SpeechStreamState(kept, start, settled)
 
 
 def encode_block(

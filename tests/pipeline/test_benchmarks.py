@@ -217,3 +217,16 @@ def test_dubbed_pictures_are_compared_above_the_mouth() -> None:
     assert not region[:, :41].any()
     assert psnr([0.0, 2.0]) == pytest.approx(48.13, abs=0.01)
     assert luma(np.full((1, 3), 10.0)) == pytest.approx(10)
+
+
+def test_what_a_player_makes_of_late_frames() -> None:
+    from stream import judge_delays
+
+    steady = judge_delays([0.4, 0.3, 0.2, 0.1] * 20, 25, 0.5)
+    assert (steady.stalls, steady.ahead, steady.worst) == (0, 0, 0.4)
+    assert (steady.middle, steady.high) == (0.25, 0.4)
+    # Half a second too late once: one stall, and no second one while it is made good.
+    late = judge_delays([0.4] * 40 + [1.0, 0.9, 0.8] + [0.4] * 40, 25, 0.5)
+    assert (late.stalls, late.worst) == (1, 1.0)
+    assert judge_delays([0.4] * 10 + [0.03] + [0.4] * 10, 25, 0.5).ahead == 1
+    assert judge_delays([0.51, 0.515, 0.5], 25, 0.5).stalls == 0
