@@ -291,8 +291,8 @@ def settle_block(
     encoder: SpeechTrunk, state: SpeechStreamState, log_mel: Array, final: bool = False
 ) -> tuple[Array, SpeechStreamState]:
     """As `read_block`, for what is settled and the state."""
-    settled, _, state = read_block(encoder, state, log_mel, final)
-    return settled, state
+    output, _, following = read_block(encoder, state, log_mel, final)
+    return output, following
 
 
 @torch.no_grad()
@@ -306,8 +306,8 @@ def read_block(
         state, log_mel, final: see `encode_block`.
 
     Returns:
-        Outputs (m, `output_size`) float32 of the m steps that are settled now; of those that are not (n,
-        `output_size`), as if nothing came behind them, only where m > 0; and the state for the next block.
+        Outputs (m, `output_size`) float32 of the m steps that are settled now; (n, `output_size`) of those that are
+        not, as if nothing came behind them, only where m > 0; and the state for the next block.
     """
     tail = np.concatenate([state.tail, np.asarray(log_mel, np.float32)])
     available = state.start + len(tail) // MELS_PER_STEP
@@ -315,9 +315,8 @@ def read_block(
     if settled == state.done:
         empty = np.zeros((0, encoder.output_size), np.float32)
         return empty, empty, SpeechStreamState(tail, state.start, state.done)
-    device = next(encoder.parameters()).device
-    whole = len(tail) // MELS_PER_STEP * MELS_PER_STEP
-    output = encoder.encode(torch.from_numpy(tail[:whole]).to(device)[None])
+    whole = torch.from_numpy(tail[: len(tail) // MELS_PER_STEP * MELS_PER_STEP])
+    output = encoder.encode(whole.to(next(encoder.parameters()).device)[None])
     span = slice(state.done - state.start, settled - state.start)
     start = max(0, settled - encoder.config.left_context)
     kept = tail[(start - state.start) * MELS_PER_STEP :]
