@@ -39,6 +39,7 @@ from talkhead_models.renderer import FaceRenderer
 from talkhead_models.rig import FaceRig
 from talkhead_models.speech import SpeechFeatures
 from talkhead_models.style import SpeakingStyle
+from talkhead_models.threads import one_thread
 
 if TYPE_CHECKING:
     from talkhead_cli.face import Portrait
@@ -291,10 +292,19 @@ class TalkingHeadPipeline:
                 return renderer.render_planes(piece.motion, piece.breath)
             return renderer.render(piece.motion, piece.breath)
 
+        def alone(piece: Drawing) -> NDArray[np.uint8]:
+            with one_thread():
+                return draw(piece)
+
         drawn: Generator[tuple[Drawing, NDArray[np.uint8]], None, None]
         if isinstance(source, SpeechStream):
             # Frames leave at once: what comes behind them has not been said yet.
-            drawn = ((piece, draw(piece)) for piece in pieces)
+            if self.settings.chunk_frames < DEFAULT_CHUNK and isinstance(renderer, FaceRenderer):
+                # Two frames are too little work for threads that wait for each other, above all on a busy machine.
+                renderer.threads = 1
+                drawn = ((piece, alone(piece)) for piece in pieces)
+            else:
+                drawn = ((piece, draw(piece)) for piece in pieces)
         elif isinstance(renderer, FaceRenderer):
             threads, renderer.threads = renderer.threads, 1
             drawn = in_order(draw, pieces, threads)
