@@ -26,8 +26,9 @@ import torch
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "models"), str(ROOT / "models" / "training")]
 
+from espeak import Espeak  # noqa: E402
 from motion_data import read_rows  # noqa: E402
-from prepare_speech import VARIANTS, Espeak, decode_clip, read_16k  # noqa: E402
+from prepare_speech import VARIANTS, decode_clip, read_16k  # noqa: E402
 from splits import SINGLE_SPEAKER, is_validation_clip  # noqa: E402
 
 from talkhead_cli.mel import log_mel  # noqa: E402
@@ -54,7 +55,7 @@ def speak(
             engine.append(Espeak())
         name = f"en-us+{rng.choice(VARIANTS.split())}"
         spoken = engine[0].speak(name, text, 130, rng.randint(20, 80), rng.randint(20, 80))
-        return np.zeros(1600, np.float32) if spoken is None else spoken[0]
+        return np.zeros(1600, np.float32) if spoken is None else spoken.wave
     path = folder / "flite.wav"
     settings = []
     if voice == "kal16":

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import ctypes
 import json
 import logging
 import random
@@ -39,11 +38,12 @@ import soxr
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "models"), str(ROOT / "models" / "training")]
 
+from espeak import Espeak  # noqa: E402
 from speech_labels import Segment, label  # noqa: E402
 from speech_texts import OTHER_LANGUAGES, english_sentence, other_sentence  # noqa: E402
 
 from talkhead_cli.mel import SAMPLE_RATE  # noqa: E402
-from talkhead_models.phones import SILENCE, cmu_visemes, ipa_visemes  # noqa: E402
+from talkhead_models.phones import SILENCE, cmu_visemes  # noqa: E402
 
 log = logging.getLogger("prepare_speech")
 
@@ -110,69 +110,6 @@ def festival(rng: random.Random, folder: Path, voice: str) -> Iterator[Utterance
             yield read_16k(folder / f"{index}.wav"), segments
 
 
-class EspeakEvent(ctypes.Structure):
-    _fields_ = [
-        ("type", ctypes.c_int),
-        ("identifier", ctypes.c_uint),
-        ("text_position", ctypes.c_int),
-        ("length", ctypes.c_int),
-        ("audio_position", ctypes.c_int),
-        ("sample", ctypes.c_int),
-        ("user_data", ctypes.c_void_p),
-        ("phoneme", ctypes.c_char * 8),
-    ]
-
-
-class Espeak:
-    """The espeak-ng library: synthesis with the start time of each phoneme, named in IPA."""
-
-    PHONEME_EVENT = 7
-    RATE, PITCH, RANGE = 1, 3, 4
-
-    def __init__(self) -> None:
-        self.library = ctypes.CDLL("libespeak-ng.so.1")
-        self.rate = self.library.espeak_Initialize(2, 0, None, 1 | 2)
-        self.pieces: list[np.ndarray] = []
-        self.events: list[tuple[float, str]] = []
-        prototype = ctypes.CFUNCTYPE(
-            ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(EspeakEvent)
-        )
-        self.callback = prototype(self.receive)
-        self.library.espeak_SetSynthCallback(self.callback)
-
-    def receive(self, samples, count, events) -> int:
-        if samples and count > 0:
-            self.pieces.append(np.ctypeslib.as_array(samples, (count,)).copy())
-        index = 0
-        while events[index].type:
-            event = events[index]
-            if event.type == self.PHONEME_EVENT:
-                self.events.append(
-                    (event.sample / self.rate, event.phoneme.decode("utf-8", "ignore"))
-                )
-            index += 1
-        return 0
-
-    def speak(self, voice: str, text: str, speed: int, pitch: int, spread: int) -> Utterance | None:
-        self.pieces, self.events = [], []
-        if self.library.espeak_SetVoiceByName(voice.encode()) != 0:
-            return None
-        for parameter, value in ((self.RATE, speed), (self.PITCH, pitch), (self.RANGE, spread)):
-            self.library.espeak_SetParameter(parameter, value, 0)
-        data = text.encode()
-        self.library.espeak_Synth(data, len(data) + 1, 0, 0, 0, 1, None, None)
-        self.library.espeak_Synchronize()
-        if not self.pieces or len(self.events) < 3:
-            return None
-        wave = np.concatenate(self.pieces).astype(np.float32) / 32768
-        ends = [start for start, _ in self.events[1:]] + [len(wave) / self.rate]
-        segments: list[Segment] = [(self.events[0][0], ())]
-        segments += [
-            (end, ipa_visemes(name)) for end, (_, name) in zip(ends, self.events, strict=True)
-        ]
-        return soxr.resample(wave, self.rate, SAMPLE_RATE), segments
-
-
 def espeak(rng: random.Random, folder: Path, voices: str) -> Iterator[Utterance]:
     """``voices``: a language, "train" (the seen ones), "languages" (unseen ones) or "variants" (unseen, English)."""
     engine, words = Espeak(), dictionary_words()
@@ -190,7 +127,7 @@ def espeak(rng: random.Random, folder: Path, voices: str) -> Iterator[Utterance]
             voice, text, rng.randint(110, 230), rng.randint(20, 80), rng.randint(20, 80)
         )
         if spoken:
-            yield spoken
+            yield spoken.wave, spoken.segments
 
 
 def decode_clip(path: Path) -> np.ndarray:
