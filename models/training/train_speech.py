@@ -45,7 +45,7 @@ from talkhead_models.speech import (  # noqa: E402
 log = logging.getLogger("train_speech")
 
 SOURCE_WEIGHTS = {
-    "train_grid_s1": 0.16,
+    "train_grid_s1": 0.20,
     "train_espeak_a": 0.13,
     "train_espeak_b": 0.13,
     "train_espeak_cmn": 0.06,
@@ -56,26 +56,75 @@ SOURCE_WEIGHTS = {
     "train_festival_kal": 0.04,
     "train_festival_hts": 0.09,
 }
+WIDE_WEIGHTS = {
+    "wide_espeak_*": 0.45,
+    "wide_festival_*": 0.10,
+    "wide_manners": 0.04,
+    "wide_real": 0.03,
+    "wide_read": 0.02,
+}
+"""Shares of the shards of prepare_wide_speech.py where they are there; those above share the rest."""
+
+FLOATS = ("mel", "noisy", "voiced", "pitch", "labelled")
+
 CROP = 400
 NOISE_SHARE = 0.03
-LIP_WEIGHTS = {"PBM": 1.6, "FV": 1.3}
+LIP_WEIGHTS = {"PBM": 2.0, "FV": 1.3}
 CLASS_WEIGHTS = torch.tensor([LIP_WEIGHTS.get(name, 1.0) for name in VISEMES])
+BILABIAL = VISEMES.index("PBM")
+
+SHORTEST_CLOSURE = 5
+"""Mel frames. Lips that meet for less than 50 ms are labelled closed for that long: on a face, the way to a closure is
+part of it, and one step of 20 ms is lost in whatever smooths the motion."""
+
+TEACHER_SHARE = 0.3
+"""Of the target: what the averaged weights say to the same voice without noise. All of it where there are no labels."""
+
+
+def widen_closures(viseme: np.ndarray, least: int = SHORTEST_CLOSURE) -> np.ndarray:
+    """Labels (N,) of mel frames in which no run of p, b or m is shorter than `least`, grown to both sides alike."""
+    widened = viseme.copy()
+    edges = np.flatnonzero(np.diff(np.pad((viseme == BILABIAL).astype(np.int8), 1)))
+    for start, end in edges.reshape(-1, 2):
+        missing = max(0, least - (end - start))
+        widened[max(0, start - missing // 2) : end + (missing + 1) // 2] = BILABIAL
+    return widened
+
+
+def read_shard(path: Path) -> dict[str, np.ndarray]:
+    """A shard's arrays, with short closures widened."""
+    with np.load(path) as file:
+        shard = {key: file[key] for key in file.files}
+    shard["viseme"] = widen_closures(shard["viseme"])
+    return shard
 
 
 def load_shards(work: Path) -> tuple[list[dict[str, np.ndarray]], np.ndarray]:
     """The training sources there are, and how often to draw from each."""
-    shards, weights = [], []
+    folder = work / "speech"
+    shards: list[dict[str, np.ndarray]] = []
+    weights: list[float] = []
+    for pattern, weight in WIDE_WEIGHTS.items():
+        paths = [path for path in sorted(folder.glob(f"{pattern}.npz")) if "." not in path.stem]
+        shards += [read_shard(path) for path in paths]
+        weights += [weight / max(len(paths), 1)] * len(paths)
+    rest = 1 - sum(weights)
     for name, weight in SOURCE_WEIGHTS.items():
-        path = work / "speech" / f"{name}.npz"
+        path = folder / f"{name}.npz"
         if path.is_file():
-            with np.load(path) as file:
-                shards.append({key: file[key] for key in file.files})
-            weights.append(weight)
+            shards.append(read_shard(path))
+            weights.append(weight * rest)
         else:
             log.warning("%s is missing: training without it", path.name)
     if not shards:
-        raise SystemExit(f"no training data in {work / 'speech'}: run prepare_speech.py first")
+        raise SystemExit(f"no training data in {folder}: run prepare_speech.py first")
     return shards, np.array(weights) / sum(weights)
+
+
+def count_shards(work: Path) -> int:
+    """Finished training shards in the folder."""
+    names = {path.stem for path in (work / "speech").glob("*.npz")}
+    return len({name for name in names if name.startswith(("train_", "wide_")) and "." not in name})
 
 
 def draw_crop(
@@ -85,12 +134,9 @@ def draw_crop(
     shard = shards[rng.choice(len(shards), p=weights)]
     start = int(rng.integers(0, max(1, len(shard["viseme"]) - length)))
     span = slice(start, start + length)
-    return {
-        "mel": shard["mel"][span].astype(np.float32),
-        "viseme": shard["viseme"][span],
-        "voiced": shard["voiced"][span].astype(np.float32),
-        "pitch": shard["pitch"][span].astype(np.float32),
-    }
+    crop = {key: shard[key][span].astype(np.float32) for key in FLOATS if key in shard}
+    crop["viseme"] = shard["viseme"][span]
+    return {"labelled": np.ones(len(crop["viseme"]), np.float32)} | crop
 
 
 def make_batch(
@@ -110,30 +156,53 @@ def make_batch(
             items.append(augment_crop(rng, crop, babble, CROP))
     onehot = np.eye(NUM_VISEMES, dtype=np.float32)[np.stack([item["viseme"] for item in items])]
     paired = {
-        key: np.stack([item[key] for item in items]).reshape(batch, CROP // 2, 2)
-        for key in ("voiced", "pitch")
+        key: np.stack([item[key] for item in items]).reshape(batch, CROP // 2, 2).mean(2)
+        for key in ("voiced", "pitch", "labelled")
     }
     return {
-        "mel": torch.from_numpy(np.stack([item["mel"] for item in items])),
+        **{
+            key: torch.from_numpy(np.stack([item[key] for item in items]))
+            for key in ("mel", "clean")
+        },
         "viseme": torch.from_numpy(onehot.reshape(batch, CROP // 2, 2, NUM_VISEMES).mean(2)),
-        "voiced": torch.from_numpy(paired["voiced"].mean(2)),
-        "pitch": torch.from_numpy(paired["pitch"].mean(2)),
+        **{key: torch.from_numpy(values) for key, values in paired.items()},
     }
+
+
+def soft_targets(average: SpeechEncoder, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Viseme targets (B, L, 16): the labels, mixed with what the averaged weights say to the clean sound.
+
+    Closures are labels alone: the teacher misses the short ones. Frames without labels are the teacher's alone.
+    """
+    with torch.no_grad():
+        taught = average(batch["clean"]).visemes.float().softmax(-1)
+    labels, known = batch["viseme"], batch["labelled"].unsqueeze(-1)
+    share = TEACHER_SHARE * (1 - labels[..., BILABIAL : BILABIAL + 1])
+    share = known * share + (1 - known)
+    return (1 - share) * (0.98 * labels + 0.02 / NUM_VISEMES) + share * taught
 
 
 def loss_of(
-    encoder: SpeechEncoder, batch: dict[str, torch.Tensor]
+    encoder: SpeechEncoder,
+    average: SpeechEncoder,
+    batch: dict[str, torch.Tensor],
+    half: bool = False,
 ) -> tuple[torch.Tensor, dict[str, float]]:
-    """Cross-entropy on visemes (p b m f v weigh more), voicing, and pitch where voiced."""
-    output = encoder(batch["mel"])
-    logits = functional.log_softmax(output.visemes, dim=-1)
-    target = 0.97 * batch["viseme"] + 0.03 / NUM_VISEMES
-    weight = (batch["viseme"] * CLASS_WEIGHTS).sum(-1)
+    """Cross-entropy on visemes (p b m f v weigh more), voicing, and pitch where voiced; `half` is bfloat16."""
+    with torch.autocast("cpu", torch.bfloat16, enabled=half):
+        target = soft_targets(average, batch)
+        output = encoder(batch["mel"])
+    prosody = output.prosody.float()
+    logits = functional.log_softmax(output.visemes.float(), dim=-1)
+    weight = (target * CLASS_WEIGHTS).sum(-1)
     viseme = -((target * logits).sum(-1) * weight).mean()
-    voicing = functional.binary_cross_entropy_with_logits(output.prosody[..., 0], batch["voiced"])
-    sure = (batch["voiced"] > 0.9).float()
-    pitch = ((output.prosody[..., 1] - batch["pitch"]).abs() * sure).sum() / sure.sum().clamp(min=1)
-    hit = (logits.argmax(-1) == batch["viseme"].argmax(-1)).float().mean()
+    known = batch["labelled"]
+    voicing = functional.binary_cross_entropy_with_logits(
+        prosody[..., 0], batch["voiced"], weight=known
+    )
+    sure = (batch["voiced"] > 0.9).float() * known
+    pitch = ((prosody[..., 1] - batch["pitch"]).abs() * sure).sum() / sure.sum().clamp(min=1)
+    hit = ((logits.argmax(-1) == batch["viseme"].argmax(-1)) * known).sum() / known.sum()
     parts = {
         "viseme": float(viseme.detach()),
         "voicing": float(voicing.detach()),
@@ -165,6 +234,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument(
+        "--half", action="store_true", help="bfloat16: twice as fast where the CPU has it"
+    )
+    parser.add_argument(
         "--bundle", action="store_true", help="write the trained bundle into the package"
     )
     parser.add_argument("--note", default="", help="results, kept in the bundle's header")
@@ -182,7 +254,7 @@ def main() -> None:
             arguments.work / "checkpoints" / f"{arguments.init}.pt", weights_only=True
         )
         encoder.load_state_dict(begun["average"])
-    average = copy.deepcopy(encoder)
+    average = copy.deepcopy(encoder).eval()
     optimizer = torch.optim.AdamW(
         encoder.parameters(), lr=arguments.rate, weight_decay=0.02, betas=(0.9, 0.98)
     )
@@ -215,7 +287,8 @@ def main() -> None:
         )
         for group in optimizer.param_groups:
             group["lr"] = rate
-        loss, parts = loss_of(encoder, make_batch(rng, shards, weights, arguments.batch))
+        batch = make_batch(rng, shards, weights, arguments.batch)
+        loss, parts = loss_of(encoder, average, batch, arguments.half)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(encoder.parameters(), 2.0)
@@ -232,7 +305,13 @@ def main() -> None:
             )
         if step % 200 == 199 or step + 1 == arguments.steps:
             state = {"encoder": encoder.state_dict(), "average": average.state_dict()}
-            torch.save(state | {"optimizer": optimizer.state_dict(), "step": step + 1}, checkpoint)
+            state |= {"optimizer": optimizer.state_dict(), "step": step + 1}
+            torch.save(state, checkpoint.with_suffix(".partial"))
+            checkpoint.with_suffix(".partial").replace(checkpoint)
+            if step % 800 == 799:
+                torch.save(state, checkpoint.with_name(f"{arguments.name}_{step + 1}.pt"))
+            if count_shards(arguments.work) > len(shards):  # more have been prepared meanwhile
+                shards, weights = load_shards(arguments.work)
 
     # ---- bundle
     tensors, config = speech_encoder_tensors(average.eval())
