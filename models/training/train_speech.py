@@ -49,7 +49,7 @@ from talkhead_models.speech import (  # noqa: E402
 log = logging.getLogger("train_speech")
 
 SOURCE_WEIGHTS = {
-    "train_grid_s1": 0.20,
+    "train_grid_s1": 0.22,
     "train_espeak_a": 0.13,
     "train_espeak_b": 0.13,
     "train_espeak_cmn": 0.06,
@@ -61,10 +61,10 @@ SOURCE_WEIGHTS = {
     "train_festival_hts": 0.09,
 }
 WIDE_WEIGHTS = {
-    "wide_espeak_*": 0.45,
-    "wide_festival_*": 0.10,
-    "wide_manners": 0.04,
-    "wide_real": 0.03,
+    "wide_espeak_*": 0.30,
+    "wide_festival_*": 0.07,
+    "wide_manners": 0.03,
+    "wide_real": 0.05,
     "wide_read": 0.02,
 }
 """Shares of the shards of prepare_wide_speech.py where they are there; those above share the rest."""
@@ -73,7 +73,7 @@ FLOATS = ("mel", "noisy", "voiced", "pitch", "labelled")
 
 CROP = 400
 NOISE_SHARE = 0.03
-LIP_WEIGHTS = {"PBM": 2.0, "FV": 1.3}
+LIP_WEIGHTS = {"PBM": 1.2, "FV": 1.8, "TH": 1.4}
 CLASS_WEIGHTS = torch.tensor([LIP_WEIGHTS.get(name, 1.0) for name in VISEMES])
 BILABIAL = VISEMES.index("PBM")
 
