@@ -105,7 +105,7 @@ def compare(film, dubbed: Path, face, count: int) -> dict[str, float]:
 
 def encode_film(film, count: int, path: Path) -> Path:
     """The film's own frames, encoded as a render is: what no dubbing could exceed."""
-    from talkhead_cli.dub import FILM_CRF
+    from talkhead_cli.film_rules import FILM_CRF
     from talkhead_cli.media import VideoWriter
 
     writer: VideoWriter | None = None

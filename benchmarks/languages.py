@@ -21,6 +21,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import tempfile
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -117,14 +118,15 @@ class Judge:
     def rendered_gap(self, recording: Recording) -> np.ndarray:
         """The same, measured by a face tracker on rendered frames before encoding."""
         from comparison import face_frames, gaps_of, track_images
+        from PIL import Image
         from skimage.data import astronaut
 
-        from talkhead_cli.face import get_backend, make_portrait, select_face
-        from talkhead_cli.pictures import resize_to
+        from talkhead_cli.face import load_portrait
 
-        image = resize_to(astronaut(), RENDER_SIZE)
-        face = select_face(get_backend().detect(image), "largest", "astronaut")
-        portrait = make_portrait(image, face.mesh)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "portrait.png"
+            Image.fromarray(astronaut()).save(path)
+            portrait = load_portrait(path, size=RENDER_SIZE)
         features = self.features(recording)
         count = round(features.duration_seconds * 25)
         chunks = self.pipeline.render(portrait, features, count)

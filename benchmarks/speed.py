@@ -10,6 +10,11 @@ Launch::
     python benchmarks/speed.py --memory 20 300
     python benchmarks/speed.py --sizes 256 512 1080 2160
     python benchmarks/speed.py --faces 100 200 400 800
+    python benchmarks/speed.py --device cuda
+    python benchmarks/speed.py --renderer batched --seconds 2
+
+On CUDA frames are made by the batched renderer, and a table tells by stage how near it comes to the card's limits
+(roofline.py); --renderer batched does the same anywhere, slowly.
 """
 
 from __future__ import annotations
@@ -22,10 +27,15 @@ import tempfile
 import time
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import soundfile
 from PIL import Image
+
+if TYPE_CHECKING:
+    from talkhead_models.batched.renderer import BatchRenderer
+    from talkhead_models.motion import FaceMotion
 
 ROOT = Path(__file__).parent.parent
 
@@ -55,6 +65,7 @@ def stage_table(args: argparse.Namespace, folder: Path) -> None:
     from talkhead_cli.pipeline import TalkingHeadPipeline
     from talkhead_cli.render import OutputOptions, render_file
     from talkhead_cli.settings import resolve_settings
+    from talkhead_models.batched.renderer import BatchRenderer
     from talkhead_models.renderer import FaceRenderer
     from talkhead_models.speech import load_speech_encoder
 
@@ -68,7 +79,7 @@ def stage_table(args: argparse.Namespace, folder: Path) -> None:
 
     portrait_path, speech = make_inputs(args, folder)
     settings = resolve_settings(None, {"device": args.device, "size": args.size})
-    pipeline = timed("load weights", TalkingHeadPipeline, settings)
+    pipeline = timed("load weights", TalkingHeadPipeline, settings, batched=args.batched)
     encoder = timed("load speech encoder", load_speech_encoder, device=args.device)
     portrait = timed("face", load_portrait, portrait_path, size=args.size)
     features = timed("speech", extract_features, speech, encoder, 3600.0, pipeline.lip_audio)
@@ -83,13 +94,19 @@ def stage_table(args: argparse.Namespace, folder: Path) -> None:
         pipeline.basis,
         pipeline.networks.refiners,
         pipeline.networks.detail,
+        device=args.device,
     )
+    size = 16
+    if pipeline.batched:
+        renderer = timed("prepare batches", BatchRenderer, renderer, args.device, args.engine)
+        size = min(pipeline.max_frames, renderer.most_frames())
+    renderer.render(motions[0][:size])
     kept: list[np.ndarray] = []
 
     def draw() -> None:
         for motion in motions:
-            for start in range(0, motion.num_frames, 16):
-                frames = renderer.render(motion[start : start + 16])
+            for start in range(0, motion.num_frames, size):
+                frames = renderer.render(motion[start : start + size])
                 if sum(map(len, kept)) < 250:
                     kept.append(frames)
 
@@ -125,6 +142,22 @@ def stage_table(args: argparse.Namespace, folder: Path) -> None:
         f"\nend to end {total:.1f} frames/s; ffmpeg encode only {encode:.1f} frames/s; share {total / encode:.2f}"
     )
     print(f"stages inside the whole render: {result.timings}")
+    if pipeline.batched:
+        roofline(args, renderer, motions[0][:size])
+
+
+def roofline(args: argparse.Namespace, renderer: BatchRenderer, motion: FaceMotion) -> None:
+    """The stages of a batch against the card's limits."""
+    from roofline import measure, print_table
+
+    breath = np.linspace(0, 1, motion.num_frames, dtype=np.float32)
+    costs, frames = measure(renderer, motion, breath, args.repeats)
+    peaks = args.peak_bandwidth * 1e12, args.peak_flops * 1e12
+    title = (
+        f"A batch of {frames} frames, {renderer.engine} draws triangles; peaks {args.peak_bandwidth:g} TB/s "
+        f"and {args.peak_flops:g} TFLOP/s. MB and GFLOP are counted from shapes."
+    )
+    print_table(costs, frames, *peaks, title)
 
 
 def memory_table(args: argparse.Namespace, folder: Path) -> None:
@@ -158,7 +191,7 @@ def growth_table(args: argparse.Namespace, folder: Path) -> None:
 
     portrait, speech = make_inputs(args, folder)
     settings = resolve_settings(None, {"device": args.device})
-    pipeline = TalkingHeadPipeline(settings)
+    pipeline = TalkingHeadPipeline(settings, batched=args.batched)
     print(f"{args.seconds:g} s of speech, device {args.device}, {os.cpu_count()} cores\n")
     print(f"{'picture':>11} {'face':>5} {'frames/s':>9} {'of which renderer alone':>24}")
     for size in args.sizes or args.faces:
@@ -213,11 +246,27 @@ def main() -> None:
     parser.add_argument("--size", type=int)
     parser.add_argument("--device", default="cpu")
     parser.add_argument(
+        "--renderer",
+        choices=("auto", "plain", "batched"),
+        default="auto",
+        help="auto: batched on CUDA, plain elsewhere",
+    )
+    parser.add_argument("--engine", choices=("torch", "triton"), help="draws triangles in batches")
+    parser.add_argument("--repeats", type=int, default=5, help="of a batch, for its stages")
+    parser.add_argument("--peak-bandwidth", type=float, default=4.8, help="TB/s; an H200's")
+    parser.add_argument(
+        "--peak-flops",
+        type=float,
+        default=989.0,
+        help="TFLOP/s in half precision, dense; an H200's",
+    )
+    parser.add_argument(
         "--memory", type=float, nargs="+", help="peak memory at these lengths instead"
     )
     parser.add_argument("--sizes", type=int, nargs="+", help="one portrait at these longest sides")
     parser.add_argument("--faces", type=int, nargs="+", help="faces of these widths in 1080x1920")
     args = parser.parse_args()
+    args.batched = None if args.renderer == "auto" else args.renderer == "batched"
     with tempfile.TemporaryDirectory() as folder:
         grows = args.sizes or args.faces
         table = memory_table if args.memory else growth_table if grows else stage_table

@@ -18,17 +18,19 @@ from talkhead_cli.devices import model_errors
 from talkhead_cli.errors import UsageError
 from talkhead_cli.evaluation.stream import read_video_header
 from talkhead_cli.film import TrackedFilm, load_film
+from talkhead_cli.film_rules import adopt, refusals
+from talkhead_cli.networks import Networks
 from talkhead_cli.pipeline import (
     FRAME_MEMORY,
     MAX_THREADS,
-    Networks,
     TalkingHeadPipeline,
 )
 from talkhead_cli.playback import Checkpoint, MotionSource, Playback, Record
 from talkhead_cli.render import RenderRun
 from talkhead_cli.result import Performance, RenderResult, Scene, count_frames, face_event
 from talkhead_cli.settings import RenderSettings, show_fps
-from talkhead_models.dubbing import DubRenderer, rig_at
+from talkhead_models.dubbing import DubRenderer
+from talkhead_models.lip_texture import rig_at
 
 if TYPE_CHECKING:
     from talkhead_cli.face import Portrait
@@ -36,9 +38,6 @@ if TYPE_CHECKING:
     from talkhead_models.motion import FaceMotion
 
 Frames = NDArray[np.uint8]
-
-FILM_CRF = 12
-"""Quality of a dubbed film where none is asked for: what is not touched stays within 45 dB (luma) of the film."""
 
 
 class DubRun(RenderRun):
@@ -50,20 +49,16 @@ class DubRun(RenderRun):
 
     def _check_paths(self, inputs: Inputs, output: Path | str) -> Path | None:
         film = inputs.portrait
-        if inputs.drive is not None:
-            raise UsageError(f"{film} is a film: it keeps its own head motion, leave --drive out")
         if inputs.motion_in is not None:
             raise UsageError(f"{film} is a film: its mouth follows speech, leave --motion-in out")
-        if self.settings.alpha:
-            raise UsageError(f"{film} is a film and keeps its background: leave --alpha out")
         if self.options.stream:
             raise UsageError(
                 f"{film} is a film: it can only be dubbed with whole speech, leave --stream out"
             )
-        if inputs.audio is None:
-            raise UsageError(f"{film} is a film: give the new speech as AUDIO")
-        if self.settings.crop != "full":
-            raise UsageError(f"{film} is a film and keeps its frame: leave --crop out")
+        drives, heard = inputs.drive is not None, inputs.audio is not None
+        style = inputs.style is not None
+        for _, words in refusals(film, self.settings, drive=drives, audio=heard, style=style):
+            raise UsageError(words)
         return super()._check_paths(inputs, output)
 
     def _probe(self, path: Path, drives: bool) -> float:
@@ -74,7 +69,7 @@ class DubRun(RenderRun):
         """The frame that shows the person's mouth best; the film itself is kept beside it."""
         from talkhead_cli.face.portrait import make_portrait
 
-        self._adopt(path)
+        self.settings = adopt(self.settings, self.options.given, read_video_header(path).fps)
         fps = self.settings.fps
         num_frames = count_frames(self.seconds, fps)
         with self.clock.stage("film"), model_errors():
@@ -88,18 +83,10 @@ class DubRun(RenderRun):
         self._warn(path, portrait.occlusions)
         return portrait
 
-    def _adopt(self, path: Path) -> None:
-        """Take over from the film what was not asked for by name."""
-        own: dict[str, object] = {}
-        if "fps" not in self.options.given:
-            own["fps"] = read_video_header(path).fps
-        if "crf" not in self.options.given:
-            own["crf"] = min(self.settings.crf, FILM_CRF)
-        self.settings = self.settings.model_copy(update=own)
-
     def _animate(self, scene: Scene, performance: Performance) -> RenderResult:
         networks = scene.pipeline.networks
         pipeline = DubbingPipeline(self.settings, networks, self.tracked)
+        pipeline.max_frames = scene.pipeline.max_frames
         return super()._animate(replace(scene, pipeline=pipeline), performance)
 
 
@@ -151,6 +138,7 @@ class DubbingPipeline(TalkingHeadPipeline):
             self.networks.refiners,
             self.networks.detail,
             self.settings.device,
+            found.calm,
         )
         renderer.threads = min(MAX_THREADS, torch.get_num_threads())
         own = self._own_mouth(portrait, rig_at(found.face, found.reference))
@@ -204,6 +192,7 @@ def film_event(found: TrackedFilm) -> Event:
         "width": width,
         "height": height,
         "lost_frames": found.lost_frames,
+        "hidden_frames": found.hidden_frames,
         "loops": found.film.loops,
     }
 
@@ -218,6 +207,11 @@ def film_warnings(found: TrackedFilm, num_frames: int) -> list[str]:
     if found.turned_frames:
         words.append(
             f"the head is turned too far in {found.turned_frames} of {film.num_frames} frames; "
+            "their mouths stay as they are"
+        )
+    if found.hidden_frames:
+        words.append(
+            f"something is in front of the mouth in {found.hidden_frames} of {film.num_frames} frames; "
             "their mouths stay as they are"
         )
     if film.num_frames < num_frames:

@@ -6,7 +6,7 @@ Frames are decoded as they are asked for and not kept; what stays is one mesh a 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -15,16 +15,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from talkhead_cli.drive import MAX_LOST, MAX_SIDE, MIN_FRAMES
+from talkhead_cli.drive import MAX_SIDE
 from talkhead_cli.errors import InputError, NoFaceError
 from talkhead_cli.evaluation.stream import VideoReader, read_video_header
+from talkhead_cli.film_track import Track
 
 if TYPE_CHECKING:
     from talkhead_models.film_face import FilmFace
 
 Pixels = NDArray[np.uint8]
-Array = NDArray[np.float32]
-Flags = NDArray[np.bool_]
 
 TEXT_CODECS = frozenset({"ansi", "bintext", "xbin", "idf"})
 """What ffmpeg takes text files for."""
@@ -35,14 +34,16 @@ BACKWARD_BYTES = 96 * 2**20
 EXACT = "bicubic+accurate_rnd+full_chroma_int"
 """How ffmpeg turns the film into RGB: its quicker ways cost what is not touched 18 dB before it is encoded again."""
 
+QUICK = "bilinear"
+
+TRACKED_FACE = 320
+"""Pixels that a face is wide where it is tracked: more says no more."""
+
+LEAST_TRACKED = 480
+"""Longest side of such pictures, where the film is so large: the face may come closer later."""
+
 SEEK_SECONDS = 2
 """A film is decoded from so much earlier on: the picture shown at a time may have come before it."""
-
-END_SLACK = 1.5
-"""How often its usual step from frame to frame a film may jump from its end to its beginning to be played in a loop."""
-
-SAME_PLACE = 0.03
-"""Outer-eye distances that the face may be off its first place at the end of such a film."""
 
 
 def is_film(path: Path) -> bool:
@@ -80,6 +81,7 @@ class FilmReader(VideoReader):
         count: how many.
         size: longest side; larger pictures are made smaller, smaller ones stay. None keeps the film's.
         seek: skip to the place instead of decoding all that comes before it.
+        exact: whether colours matter; otherwise it takes a third of the time.
     """
 
     def __init__(
@@ -91,13 +93,14 @@ class FilmReader(VideoReader):
         size: int | None = None,
         *,
         seek: bool = False,
+        exact: bool = True,
     ) -> None:
         fit = f"min(1,{size}/max(iw*sar,ih))" if size else "1"
         # Frames are numbered on the whole film's time scale, wherever decoding begins.
         filters = f"fps={fps}:start_time=0," if start == 0 or not seek else f"fps={fps},"
         filters += (
             f"trim=start_pts={start}:end_pts={start + count},setpts=PTS-STARTPTS,"
-            f"scale=w='max(2,trunc(iw*sar*{fit}))':h='max(2,trunc(ih*{fit}))':flags={EXACT},"
+            f"scale=w='max(2,trunc(iw*sar*{fit}))':h='max(2,trunc(ih*{fit}))':flags={EXACT if exact else QUICK},"
             "crop=trunc(iw/2)*2:trunc(ih/2)*2:0:0"
         )
         super().__init__(path, fps, filters)
@@ -208,6 +211,8 @@ class TrackedFilm:
         turned_frames: frames in which the head is turned too far.
         first: (H, W, 3) uint8 RGB, the frame that shows the mouth best.
         reference: its number.
+        calm: number and picture of the frame whose lips are lent to all.
+        hidden_frames: frames in which something is in front of the mouth.
     """
 
     film: Film
@@ -216,6 +221,8 @@ class TrackedFilm:
     turned_frames: int
     first: Pixels
     reference: int
+    calm: tuple[int, Pixels]
+    hidden_frames: int = 0
 
 
 def load_film(
@@ -240,122 +247,64 @@ def load_film(
         UsageError: the choice cannot be read.
     """
     from talkhead_models.basis import FaceBasis
-    from talkhead_models.film_face import FilmFace
+    from talkhead_models.film_face import FilmFace, fading
+    from talkhead_models.film_looks import calm_frame, hidden, strangeness
 
     whole = next(iter_film(path, fps, 1, size), None)
     if whole is None:
         raise InputError(f"{path} has no pictures: give a film of a talking person")
     track = Track(path, whole.shape, choice)
-    longest = min(MAX_SIDE, max(whole.shape[:2]))
-    for picture in iter_film(path, fps, num_frames, longest):
+    for picture in iter_film(path, fps, num_frames, tracking_size(whole, choice), exact=False):
         track.push(picture)
     meshes, tracked = track.result()
     face = FilmFace.measure(meshes, tracked, FaceBasis.load(), fps)
+    turned = int((face.strength[tracked] == 0).sum())
+    thumbs, sharpness = track.looks()
+    strange = strangeness(face, thumbs, tracked)
+    covered = hidden(strange, fps)
+    face = replace(face, strength=face.strength * fading(~covered, fps))
+    if not face.strength.any():
+        raise NoFaceError(
+            f"{path}: no frame shows a mouth that could be replaced; give a film of a face towards the camera"
+        )
     loops = len(tracked) < num_frames and track.ends_meet()
     film = Film(path, fps, size, len(tracked), loops)
-    turned = int((face.strength[tracked] == 0).sum())
     reference = face.reference()
-    return TrackedFilm(film, face, int((~tracked).sum()), turned, film.frame(reference), reference)
+    calm = calm_frame(face, sharpness, strange)
+    return TrackedFilm(
+        film,
+        face,
+        int((~tracked).sum()),
+        turned,
+        film.frame(reference),
+        reference,
+        (calm, film.frame(calm)),
+        int(covered.sum()),
+    )
 
 
-def iter_film(path: Path, fps: Fraction, count: int, size: int | None) -> Iterator[Pixels]:
+def iter_film(
+    path: Path, fps: Fraction, count: int, size: int | None, *, exact: bool = True
+) -> Iterator[Pixels]:
     """The first frames of a film."""
-    with FilmReader(path, fps, 0, count, size) as reader:
+    with FilmReader(path, fps, 0, count, size, exact=exact) as reader:
         yield from reader
 
 
-class Track:
-    """The face of a film, frame after frame, in the pixels of the video.
+def tracking_size(first: Pixels, choice: str) -> int:
+    """Longest side of the pictures that a face is tracked in: large enough for it, no larger than the film.
 
     Args:
-        path: the film.
-        shape: of the video's pictures, (H, W, 3).
-        choice: of the face, in the video's pixels.
+        first: the film's first frame.
+        choice: of the face.
     """
+    from talkhead_cli.evaluation.tracker import LEAST_SIDE, pick_face
+    from talkhead_cli.face.backend import get_backend
 
-    def __init__(self, path: Path, shape: tuple[int, ...], choice: str) -> None:
-        self.path = path
-        self.shape = shape
-        self.choice = choice
-        self.meshes: list[Array | None] = []
-        self.steps: list[float] = []
-        self.first: Pixels | None = None
-        self.last: Pixels | None = None
-
-    def push(self, picture: Pixels) -> None:
-        """The next frame, possibly smaller than the video's."""
-        from talkhead_cli.evaluation.tracker import FaceTracker
-
-        factors = [have / want for have, want in zip(picture.shape, self.shape[:2], strict=False)]
-        if self.last is None:
-            self.first = picture
-            choice = scaled_choice(self.choice, factors[1], factors[0])
-            self.tracker = FaceTracker("film", picture, choice)
-        else:
-            self.steps.append(difference(picture, self.last))
-        self.last = picture
-        mesh = self.tracker.find(picture)
-        if mesh is not None:
-            half = np.array([0.5, 0.5, 0], np.float32)
-            scale = np.array([factors[1], factors[0], factors[1]], np.float32)
-            mesh = np.asarray((mesh + half) / scale - half, np.float32)
-        self.meshes.append(mesh)
-
-    def result(self) -> tuple[Array, Flags]:
-        """Meshes (T, 478, 3) float32 pixels, zeros where no face is seen, and where one is seen (T,).
-
-        Raises:
-            InputError: too few frames.
-            NoFaceError: no face, or too seldom, or too small.
-        """
-        from talkhead_cli.face.portrait import MIN_SCALED_FACE
-
-        tracked = np.array([mesh is not None for mesh in self.meshes])
-        if len(tracked) < MIN_FRAMES:
-            raise InputError(
-                f"{self.path} has only {len(tracked)} frames to use: give a longer film, or longer speech"
-            )
-        lost = 1 - tracked.mean()
-        if lost == 1:
-            raise NoFaceError(f"{self.path}: no face is seen; give a film of one talking person")
-        if lost > MAX_LOST:
-            raise NoFaceError(
-                f"{self.path}: no face is seen in {lost:.0%} of the frames; "
-                "give a film that shows one face throughout"
-            )
-        nothing = np.zeros((478, 3), np.float32)
-        meshes = np.stack([nothing if mesh is None else mesh for mesh in self.meshes])
-        width = float(np.median(np.ptp(meshes[tracked][:, :, 0], axis=1)))
-        if width < MIN_SCALED_FACE:
-            raise NoFaceError(
-                f"{self.path}: the face is only {width:.0f} pixels wide, at least {MIN_SCALED_FACE} are needed; "
-                "use a larger film or a closer crop"
-            )
-        return meshes, tracked
-
-    def ends_meet(self) -> bool:
-        """Whether the last frame leads on to the first as any frame leads on to the next."""
-        start, end = self.meshes[0], self.meshes[-1]
-        if start is None or end is None or not self.steps:
-            return False
-        assert self.first is not None
-        assert self.last is not None
-        eyes = [mesh[[33, 263], :2] for mesh in (start, end)]
-        unit = float(np.linalg.norm(eyes[0][1] - eyes[0][0]))
-        moved = float(np.linalg.norm(eyes[1] - eyes[0], axis=1).max())
-        jump = difference(self.first, self.last)
-        return moved < SAME_PLACE * unit and jump < END_SLACK * float(np.median(self.steps)) + 0.5
-
-
-def scaled_choice(choice: str, across: float, down: float) -> str:
-    """A choice of a face by its place, in the pixels of a picture of another size."""
-    if "," not in choice:
-        return choice
-    x, y = (float(part) for part in choice.split(","))
-    return f"{x * across:.2f},{y * down:.2f}"
-
-
-def difference(first: Pixels, second: Pixels) -> float:
-    """Mean difference of two pictures in levels, every fourth pixel looked at."""
-    thin = [picture[::4, ::4].astype(np.int16) for picture in (first, second)]
-    return float(np.abs(thin[0] - thin[1]).mean())
+    side = max(first.shape[:2])
+    most = min(MAX_SIDE, side)
+    faces = get_backend("mediapipe").detect(first) if min(first.shape[:2]) >= LEAST_SIDE else []
+    if not faces:
+        return most
+    width = pick_face(faces, choice, first.shape).width
+    return int(np.clip(side * TRACKED_FACE / max(width, 1), min(LEAST_TRACKED, most), most))

@@ -105,7 +105,7 @@ def unfit(output: Path | str, settings: RenderSettings, cell: str | None = None)
             return f"{shown}: ProRes with --alpha is a QuickTime file, so its name must end in .mov"
         if suffix in ALPHA or (is_folder(output) and not in_batch):
             return None
-        folder = "" if in_batch else ", or a folder for PNG pictures"
+        folder = "" if in_batch else ", or in a slash for a folder of PNG pictures"
         return (
             f"{shown}: --alpha needs a name that ends in .mov (ProRes 4444) or .webm (VP9){folder}"
         )

@@ -88,6 +88,7 @@ class LiveRun(RenderRun):
         portrait = self._load_portrait(inputs.portrait)
         if pipeline is None:
             pipeline = self._load_pipeline(stack)
+        self._take_style(inputs, pipeline, stack)
         with model_errors():
             return self._stream(Scene(inputs, portrait, pipeline, target), sound)
 

@@ -97,14 +97,14 @@ def check_pictures(folder: Path, overwrite: bool) -> None:
         check_free(folder, overwrite)
 
 
-def check_free(path: Path, overwrite: bool) -> None:
-    """Refuse to replace a file unless asked to.
+def check_free(path: Path, overwrite: bool, instead: str = "") -> None:
+    """Refuse to replace a file unless asked to; `instead` is what else can be done, after "replace it".
 
     Raises:
         InputError: the file exists.
     """
     if path.exists() and not overwrite:
-        raise InputError(f"{path}: exists already; give --overwrite to replace it")
+        raise InputError(f"{path}: exists already; give --overwrite to replace it{instead}")
 
 
 def temporary_beside(path: Path) -> Path:

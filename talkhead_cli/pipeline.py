@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -15,6 +14,8 @@ from numpy.typing import NDArray
 
 from talkhead_cli.drawing import in_order
 from talkhead_cli.formats import PLANAR
+from talkhead_cli.networks import Networks
+from talkhead_cli.performing import performing
 from talkhead_cli.playback import (
     Checkpoint,
     MotionSource,
@@ -25,34 +26,21 @@ from talkhead_cli.playback import (
     length_of,
     motion_steps,
 )
-from talkhead_models.appearance import AppearanceEncoder, encode_mouths, load_appearance_encoder
+from talkhead_models.appearance import encode_mouths
 from talkhead_models.basis import FaceBasis, Pose
+from talkhead_models.batched.renderer import BatchRenderer
 from talkhead_models.breathing import breathing
-from talkhead_models.bundle import bundle_path, read_checked
-from talkhead_models.detail import Detail, load_detail
-from talkhead_models.generator import MotionGenerator
-from talkhead_models.generator_bundle import load_motion_generator
-from talkhead_models.lip_audio import LIP_AUDIO, LipAudioEncoder, load_lip_audio
+from talkhead_models.lip_audio import LipAudioEncoder
 from talkhead_models.live import SpeechStream, stream_motion
 from talkhead_models.motion import FaceMotion
-from talkhead_models.refiner import Refiner, load_refiner
 from talkhead_models.renderer import FaceRenderer
 from talkhead_models.rig import FaceRig
 from talkhead_models.speech import SpeechFeatures
-from talkhead_models.speech_kinds import WIDE_SIZE
+from talkhead_models.style import SpeakingStyle
 
 if TYPE_CHECKING:
     from talkhead_cli.face import Portrait
     from talkhead_cli.settings import RenderSettings
-
-REFINERS = {"mouth": "refiner-mouth", "eyes": "refiner-eyes"}
-"""Patch name to bundle name."""
-
-DETAIL = "detail"
-"""Bundle of the network that paints the mouths of large faces at their resolution."""
-
-APPEARANCE = "appearance"
-"""Bundle of the network that reads the look of a mouth off a picture."""
 
 OWN_HABIT = 0.6
 """How far generated mouths take after the one that an open-mouthed portrait shows."""
@@ -84,65 +72,11 @@ class Drawing(NamedTuple):
     checkpoint: Checkpoint | None
 
 
-@dataclass(frozen=True)
-class Networks:
-    """What a preset's bundle loads; shared by pipelines whose settings differ in other things.
+BATCH_FRAMES = 64
+"""Frames rendered at once where that is one batch on a GPU; the motion of a chunk is the most that there is."""
 
-    Attributes:
-        bundle: name of the generator's bundle.
-        device: where they lie.
-        basis: the face model.
-        generator: makes motion from speech.
-        refiners: by patch name.
-        detail: paints the mouths of large faces; None leaves them at the refiner's size.
-        appearance: reads the look of a mouth off a picture.
-        lip_audio: second encoder of speech, where the generator reads features of every kind; else None.
-        hashes: bundle name to sha256 of what was loaded.
-    """
-
-    bundle: str
-    device: str
-    basis: FaceBasis
-    generator: MotionGenerator
-    refiners: dict[str, Refiner]
-    detail: Detail | None
-    appearance: AppearanceEncoder
-    lip_audio: LipAudioEncoder | None
-    hashes: dict[str, str]
-
-    @classmethod
-    def load(cls, bundle: str, device: str) -> Networks:
-        """Load them.
-
-        Raises:
-            BundleError: a bundle is missing or damaged.
-        """
-        generator = load_motion_generator(bundle, device=device)
-        wide = generator.denoiser.config.feature_size == WIDE_SIZE
-        names = ("face-basis", bundle, *REFINERS.values(), DETAIL, APPEARANCE)
-        names += (LIP_AUDIO,) if wide else ()
-        return cls(
-            bundle=bundle,
-            device=device,
-            basis=FaceBasis.load(),
-            generator=generator,
-            refiners={patch: load_refiner(name).to(device) for patch, name in REFINERS.items()},
-            detail=load_detail(DETAIL).to(device),
-            appearance=load_appearance_encoder(APPEARANCE),
-            lip_audio=load_lip_audio(LIP_AUDIO, device) if wide else None,
-            hashes={name: read_checked(bundle_path(name))[1] for name in names},
-        )
-
-
-def blinking(generator: MotionGenerator, blink_scale: float) -> MotionGenerator:
-    """A generator whose blinks are as frequent as the settings say; it shares the other's networks."""
-    if blink_scale in {0, 1}:
-        return generator
-    changed = copy.copy(generator)
-    events = generator.parts.events
-    events = replace(events, blink_seconds=events.blink_seconds / blink_scale)
-    changed.parts = replace(generator.parts, events=events)
-    return changed
+BATCH_MEMORY = 512 * 2**20
+"""Bytes of finished frames that come from a GPU at once."""
 
 
 class TalkingHeadPipeline:
@@ -151,16 +85,23 @@ class TalkingHeadPipeline:
     Attributes:
         settings: of the renders.
         networks: what was loaded.
+        batched: frames are made by `BatchRenderer`, whole batches in torch operations.
         max_frames: frames rendered at once.
         timings: seconds spent by stage so far: prepare, generator, renderer.
     """
 
-    def __init__(self, settings: RenderSettings, networks: Networks | None = None) -> None:
+    def __init__(
+        self,
+        settings: RenderSettings,
+        networks: Networks | None = None,
+        batched: bool | None = None,
+    ) -> None:
         """Load the networks.
 
         Args:
             settings: resolved settings; `device` names a device that exists.
             networks: already loaded, of the settings' bundle and device.
+            batched: see there; None does so on CUDA.
 
         Raises:
             BundleError: a bundle is missing or damaged.
@@ -170,9 +111,14 @@ class TalkingHeadPipeline:
         self.networks = networks or Networks.load(settings.bundle, settings.device)
         if (self.networks.bundle, self.networks.device) != (settings.bundle, settings.device):
             raise ValueError("the networks are of another bundle or on another device")
-        self.generator = blinking(self.networks.generator, settings.blink_scale)
-        self.max_frames = MAX_FRAMES
+        self.generator = performing(self.networks.generator, settings)
+        self.batched = settings.device.startswith("cuda") if batched is None else batched
+        self.max_frames = BATCH_FRAMES if self.batched else MAX_FRAMES
         self.timings: dict[str, float] = {"prepare": 0.0, "generator": 0.0, "renderer": 0.0}
+
+    def perform_as(self, style: SpeakingStyle | None) -> None:
+        """Speak in a person's style from now on; None is the preset's own."""
+        self.generator = performing(self.networks.generator, self.settings, style)
 
     @property
     def basis(self) -> FaceBasis:
@@ -208,7 +154,7 @@ class TalkingHeadPipeline:
             return None, np.float32(0)
         poses = Pose(*(np.asarray(value)[None] for value in rig.pose))
         codes = encode_mouths(
-            self.networks.appearance, [portrait.image], portrait.mesh[None], rig.neutral, poses
+            self.networks.appearance, [portrait.seen], portrait.mesh[None], rig.neutral, poses
         )
         return codes[0], np.float32(OWN_HABIT * shown)
 
@@ -241,7 +187,7 @@ class TalkingHeadPipeline:
 
         started = time.perf_counter()
         renderer = FaceRenderer.create(
-            portrait.image,
+            portrait.seen,
             portrait.mesh,
             portrait.person_mask,
             self.networks.basis,
@@ -249,31 +195,40 @@ class TalkingHeadPipeline:
             self.networks.detail,
             device=self.settings.device,
         )
+        matte, behind = portrait.matte()
         if self.settings.alpha:
-            renderer.cutout = renderer.body.cut_out(*portrait.matte())
+            renderer.cutout = renderer.body.cut_out(matte, behind)
+        if behind is not None:
+            renderer.keep_inside(matte)
+            if not self.settings.alpha:
+                renderer.flatten(matte, behind, portrait.behind)
         # As many as torch was given, so that workers side by side do not fight for the cores.
         renderer.threads = min(MAX_THREADS, torch.get_num_threads())
         generated = isinstance(source, SpeechFeatures | SpeechStream)
         if isinstance(source, SavedMotion):
             generated = source.generated
         own, habit = self._own_mouth(portrait, renderer.rig) if generated else (None, np.float32(0))
+        drawn = BatchRenderer(renderer, self.settings.device) if self.batched else renderer
         if isinstance(source, SpeechStream):
-            self._rehearse(renderer)
+            self._rehearse(drawn)
         self.timings["prepare"] += time.perf_counter() - started
         # Of any number of threads alike: networks round a batch otherwise than each of its frames.
-        most = int(np.clip(FRAME_MEMORY // 3 // portrait.image.nbytes, 1, self.max_frames))
+        fits = FRAME_MEMORY // 3 // portrait.image.nbytes
+        if isinstance(drawn, BatchRenderer):
+            fits = min(BATCH_MEMORY // portrait.image.nbytes, drawn.most_frames())
+        most = int(np.clip(fits, 1, self.max_frames))
         done = begin.num_frames if begin is not None else 0
         steps = self._exactly(source, num_frames, begin)
         if record is not None:
             steps = self._recorded(steps, self._before(source, num_frames, done), record)
-        pieces = self._pieces(renderer, steps, (own, habit), most, done)
-        return Playback(self._draw(renderer, pieces, source, planes), done)
+        pieces = self._pieces(drawn, steps, (own, habit), most, done)
+        return Playback(self._draw(drawn, pieces, source, planes), done)
 
     def gives_planes(self, codec: str) -> bool:
         """Whether `render` makes planes of frames for this codec."""
         return codec in PLANAR and not self.settings.alpha
 
-    def _rehearse(self, renderer: FaceRenderer) -> None:
+    def _rehearse(self, renderer: FaceRenderer | BatchRenderer) -> None:
         """Make one frame of nothing: the first use of a network takes many times as long as the second."""
         size = self.generator.denoiser.config.feature_size
         quiet = np.zeros((2, size), np.float32)
@@ -282,7 +237,7 @@ class TalkingHeadPipeline:
 
     def _pieces(
         self,
-        renderer: FaceRenderer,
+        renderer: FaceRenderer | BatchRenderer,
         steps: Iterable[tuple[FaceMotion, Checkpoint | None]],
         mouth: tuple[NDArray[np.float32] | None, np.float32],
         most: int,
@@ -309,7 +264,7 @@ class TalkingHeadPipeline:
 
     def _draw(
         self,
-        renderer: FaceRenderer,
+        renderer: FaceRenderer | BatchRenderer,
         pieces: Iterable[Drawing],
         source: MotionSource,
         planes: bool,
@@ -317,16 +272,20 @@ class TalkingHeadPipeline:
         """Frames; counts the time that they are waited for, what the generator or the speech took of it left out."""
 
         def draw(piece: Drawing) -> NDArray[np.uint8]:
-            render = renderer.render_planes if planes else renderer.render
-            return render(piece.motion, piece.breath)
+            if planes:
+                return renderer.render_planes(piece.motion, piece.breath)
+            return renderer.render(piece.motion, piece.breath)
 
         drawn: Generator[tuple[Drawing, NDArray[np.uint8]], None, None]
         if isinstance(source, SpeechStream):
             # Frames leave at once: what comes behind them has not been said yet.
             drawn = ((piece, draw(piece)) for piece in pieces)
-        else:
+        elif isinstance(renderer, FaceRenderer):
             threads, renderer.threads = renderer.threads, 1
             drawn = in_order(draw, pieces, threads)
+        else:
+            # A batch on the GPU while the one before it is being written.
+            drawn = in_order(draw, pieces, 1)
         with closing(drawn):
             while True:
                 started, before = (

@@ -66,6 +66,7 @@ def render_file(  # noqa: PLR0913 - drive goes by name, and each is a thing of i
     *,
     drive: Path | str | None = None,
     motion_in: Path | str | None = None,
+    style: Path | str | None = None,
 ) -> RenderResult:
     """Render one portrait with one speech recording, or with the motion of a filmed face.
 
@@ -79,6 +80,7 @@ def render_file(  # noqa: PLR0913 - drive goes by name, and each is a thing of i
         pipeline: a loaded pipeline made with the same settings, to be used again; it stays open.
         drive: a film of a face whose motion is used instead of generated motion.
         motion_in: a motion file, likewise; see docs/motion.md.
+        style: a film of a person in whose way generated motion moves; see docs/motion-controls.md.
 
     Raises:
         TalkheadError: one of its kinds, see `talkhead_cli.errors`; nothing is left behind.
@@ -86,8 +88,8 @@ def render_file(  # noqa: PLR0913 - drive goes by name, and each is a thing of i
     from talkhead_cli.film import is_film
     from talkhead_cli.live import LiveRun, is_live
 
-    movers = (None if path is None else Path(path) for path in (drive, motion_in))
-    inputs = Inputs(Path(portrait), audio, *movers)
+    others = (None if path is None else Path(path) for path in (drive, motion_in, style))
+    inputs = Inputs(Path(portrait), audio, *others)
     options = options or OutputOptions()
     kind: type[RenderRun]
     if is_film(inputs.portrait):
@@ -148,6 +150,7 @@ class RenderRun:
         portrait = self._load_portrait(inputs.portrait)
         if pipeline is None:
             pipeline = self._load_pipeline(stack)
+        self._take_style(inputs, pipeline, stack)
         performance = self._perform(inputs, audio, seconds)
         if self.options.dry_run:
             return self._result(portrait, performance, None)
@@ -161,7 +164,8 @@ class RenderRun:
         from talkhead_cli.keeping import kept_parts, render_key
 
         assert scene.target is not None
-        files = (scene.inputs.portrait, performance.audio, *scene.inputs.movers)
+        inputs = scene.inputs
+        files = (inputs.portrait, performance.audio, *inputs.movers, inputs.style)
         bundles = {**scene.pipeline.hashes, SPEECH_BUNDLE: speech_hash()}
         key = render_key(files, self.settings, bundles)
         folder = stack.enter_context(kept_parts(scene.target, key))
@@ -176,7 +180,7 @@ class RenderRun:
         if inputs.audio is not None and str(inputs.audio) != STANDARD:
             check_input(Path(inputs.audio), AudioError)
             given.append(Path(inputs.audio))
-        for path in inputs.movers:
+        for path in (*inputs.movers, *([inputs.style] if inputs.style else [])):
             check_input(path)
             given.append(path)
         if str(output) == STANDARD:
@@ -189,7 +193,8 @@ class RenderRun:
         pictures = codec_of(Path(output), self.settings) == PICTURES
         target = check_output(Path(output), self.options.overwrite, tuple(given), pictures)
         if self.options.sidecar:
-            check_free(sidecar_path(target), self.options.overwrite)
+            instead = ", or --no-sidecar or another name to keep it"
+            check_free(sidecar_path(target), self.options.overwrite, instead)
         self.options = self.options.resolved(given, (target,))
         return target
 
@@ -262,6 +267,19 @@ class RenderRun:
             pipeline = TalkingHeadPipeline(self.settings)
         stack.callback(pipeline.close)
         return pipeline
+
+    def _take_style(self, inputs: Inputs, pipeline: TalkingHeadPipeline, stack: ExitStack) -> None:
+        """Let the pipeline speak in the way of a filmed person, where one is given, for this render."""
+        if inputs.movers and self.settings.emotion != "neutral":
+            self._warn(inputs.movers[0], ["motion that is not generated is left without emotion"])
+        if inputs.style is None:
+            return
+        from talkhead_cli.style_clip import take_style
+
+        with self.clock.stage("style"), model_errors():
+            clip = take_style(inputs.style, pipeline, stack)
+        self.emit(clip.to_event())
+        self._warn(inputs.style, clip.warnings)
 
     def _perform(self, inputs: Inputs, audio: Path | None, seconds: float | None) -> Performance:
         """Read the motion file, or measure the driving clip, where there is one."""

@@ -28,12 +28,14 @@ class Inputs:
         audio: a recording, or "-"; None takes the sound of the driving clip.
         drive: a film of a face whose motion is used; None generates motion from the speech.
         motion_in: a file of motion that is used; likewise.
+        style: a film of a person in whose way generated motion moves.
     """
 
     portrait: Path
     audio: Path | str | None
     drive: Path | None = None
     motion_in: Path | None = None
+    style: Path | None = None
 
     @property
     def movers(self) -> tuple[Path, ...]:
@@ -54,11 +56,15 @@ class Inputs:
             raise UsageError(
                 "--drive and --motion-in both tell how the portrait moves: leave one of them out"
             )
+        if self.movers and self.style is not None:
+            raise UsageError(
+                "--style is for generated motion, that of a clip or file has its own: leave it out"
+            )
 
     def to_event(self) -> Event:
-        """The paths as text, JSON-able; `drive` and `motion_in` only where there is one."""
+        """The paths as text, JSON-able; `drive`, `motion_in` and `style` only where there is one."""
         values = {key: None if path is None else str(path) for key, path in vars(self).items()}
-        for key in ("drive", "motion_in"):
+        for key in ("drive", "motion_in", "style"):
             if values[key] is None:
                 del values[key]
         return values

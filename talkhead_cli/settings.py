@@ -77,6 +77,9 @@ class RenderSettings(BaseModel):
         pose_scale: size of head motion; 0 holds the head still.
         expression_scale: size of lip and face motion.
         blink_scale: frequency of blinks; 0 = none.
+        emotion: put on to the speech.
+        emotion_strength: from 0 to 1.
+        gaze: the eyes keep to the camera, or are free to look away.
         still: only the face moves: no head motion, no breathing.
         drive_pose: the head pose of a driving clip: relative to its first frame, or absolute, that is as filmed, the
             clip's median pose being the portrait's own.
@@ -105,6 +108,9 @@ class RenderSettings(BaseModel):
     pose_scale: float = Field(default=1.0, ge=0.0, le=3.0)
     expression_scale: float = Field(default=1.0, ge=0.0, le=3.0)
     blink_scale: float = Field(default=1.0, ge=0.0, le=3.0)
+    emotion: Literal["neutral", "happy", "sad", "angry", "surprised"] = "neutral"
+    emotion_strength: float = Field(default=0.5, ge=0.0, le=1.0)
+    gaze: Literal["camera", "free"] = "camera"
     still: bool = False
     drive_pose: Literal["relative", "absolute"] = "relative"
     fps: Fps = Fraction(25)
@@ -141,7 +147,8 @@ class RenderSettings(BaseModel):
 
 
 DRIVEN: Mapping[str, Any] = {"pose_scale": 1.0, "expression_scale": 1.0}
-"""What a preset says of strengths is tuned to generated motion; filmed motion is taken as it is."""
+"""What a preset says of strengths is tuned to generated motion; filmed motion, or a filmed
+person's style, is taken as it is."""
 
 
 def resolve_settings(
@@ -152,7 +159,7 @@ def resolve_settings(
     Args:
         preset: name or path of a preset; None takes the default preset.
         options: by settings key; None means "not given".
-        driven: motion comes from a driving clip: the preset's strengths of motion give way to 1.
+        driven: motion, or its style, comes from a clip: the preset's strengths of motion give way to 1.
 
     Raises:
         PresetError: the preset is unknown or holds a wrong key or value.

@@ -57,11 +57,11 @@ class Killed:
         return alive
 
 
-def write_manifest(folder: Path, portrait: Path, speech: Path) -> Path:
+def write_manifest(folder: Path, portrait: Path, speech: Path, count: int = COUNT) -> Path:
     """Rows of 1.2 s, each with another part of the speech."""
     samples, rate = soundfile.read(speech)
     lines = ["portrait,audio,output,size"]
-    for row in range(1, COUNT + 1):
+    for row in range(1, count + 1):
         start = round(row * 0.5 * rate)
         soundfile.write(
             folder / f"speech{row}.wav", samples[start : start + round(1.2 * rate)], rate
@@ -70,6 +70,29 @@ def write_manifest(folder: Path, portrait: Path, speech: Path) -> Path:
     manifest = folder / "jobs.csv"
     manifest.write_text("\n".join(lines) + "\n")
     return manifest
+
+
+def check_rendered(manifest: Path, out: Path, decode: Callable[[Path], int], *options: str) -> None:
+    """Render a manifest of two rows on one worker, and insist on both, and on nothing left."""
+    command = [sys.executable, "-m", "talkhead_cli", "batch", str(manifest), "--out-dir", str(out)]
+    done = subprocess.run(
+        [*command, "--devices", "cpu", "--workers", "1", "--json", *options],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    ended = {
+        e["row"]: e["state"] for e in events if e["event"] == "row" and e["state"] != "running"
+    }
+    assert ended == {1: "done", 2: "done"}
+    # A worker loads once.
+    assert events[-1]["loads"] == 1
+    assert [decode(out / f"row{row}.mp4") for row in (1, 2)] == [30, 30]
 
 
 def render_and_kill(manifest: Path, out: Path, *options: str) -> Killed:

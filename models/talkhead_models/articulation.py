@@ -101,6 +101,13 @@ def per_frame(values: Array, num_frames: int) -> Array:
     return np.asarray(pairs.mean(1), np.float32)
 
 
+def highest(values: Array, num_frames: int) -> Array:
+    """Values at 50/s to the larger of each video frame's two; what is left over is cut evenly."""
+    spare = (len(values) - 2 * num_frames) // 2
+    pairs = values[spare : spare + 2 * num_frames].reshape(num_frames, 2)
+    return np.asarray(pairs.max(1), np.float32)
+
+
 def weights(features: Array) -> tuple[Array, Array, Array]:
     """How much each frame should be closed (p, b, m), at rest (silence), and open (vowels), (T,)
     each in [0, 1].
@@ -113,7 +120,10 @@ def weights(features: Array) -> tuple[Array, Array, Array]:
     bilabial, others = features[:, BILABIAL], features[:, BILABIAL + 1 : LOUDNESS].max(1)
     rivals = 0.7 * others + 0.3 * features[:, SILENCE]
     lead = bilabial / (bilabial + rivals + 1e-6)
-    closing = np.clip(3.0 * per_frame(smoothed(lead, (1, 2, 3, 2, 1)), num_frames) - 0.6, 0, 1)
+    steady = 3.0 * per_frame(smoothed(lead, (1, 2, 3, 2, 1)), num_frames) - 0.6
+    # A short stop is over before a mean of a tenth of a second has risen: its height counts, too.
+    brief = 3.0 * highest(smoothed(lead, (1, 2, 1)), num_frames) - 0.9
+    closing = np.clip(np.maximum(steady, brief), 0, 1)
     # Rest needs silence for a while: the smallest of a tenth of a second, then smooth.
     silent = features[:, SILENCE]
     sustained = np.min([silent[i : len(silent) - 4 + i] for i in range(5)], axis=0)

@@ -19,6 +19,7 @@ from talkhead_models.doubled import Doubled
 
 Array = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
+Colour = tuple[int, int, int]
 
 # Depths and distances from the outline are in outer-eye distances.
 BELIEVED, SOLID = 0.04, 0.14
@@ -102,6 +103,11 @@ class Cutout:
         layer = np.concatenate([front, 255 * share], -1).astype(np.float32)
         fixed = np.where(moving[..., None] == 0, layer, np.float32(0)) if own else None
         warped = Doubled.of(layer, box, cv2.INTER_LANCZOS4)
+        if own:
+            # A long kernel overshoots at sharp edges, which would show as a rim before other colours: beyond clear and
+            # opaque, and beyond black and white.
+            np.clip(warped.pixels[..., 3], 0, 255, out=warped.pixels[..., 3])
+            np.clip(warped.pixels[..., :3], 0, warped.pixels[..., 3:], out=warped.pixels[..., :3])
         return cls(layer, warped, fixed, max(1, round(BLEED * unit)))
 
     def moved(
@@ -136,6 +142,30 @@ class Cutout:
         share = np.where(seen, own, near[..., 3:])
         colours = np.where(share > 1e-3, front * 255 / np.maximum(share, 1e-3), 0)
         return np.clip(np.rint(colours), 0, 255).astype(np.uint8), alpha[..., 0].astype(np.uint8)
+
+    def flattened(
+        self, colour: Colour, box: tuple[int, int, int, int]
+    ) -> tuple[Doubled[Bytes], Bytes]:
+        """A picture of its own transparency before a colour: what is warped, and what lies still in the box (h, w, 3).
+
+        Flattened here, after the interpolation, an opaque frame is the transparent one laid over the colour; a picture
+        that is flattened before would ring at its outline, where it meets the colour.
+        """
+        x0, y0, x1, y1 = box
+        still = (
+            np.zeros_like(self.layer[y0:y1, x0:x1])
+            if self.fixed is None
+            else self.fixed[y0:y1, x0:x1]
+        )
+        moving = Doubled(laid_over(self.moving.pixels, colour), self.moving.origin)
+        return moving, laid_over(still, colour)
+
+
+def laid_over(layer: Array, colour: Colour) -> Bytes:
+    """A layer (h, w, 4) over a colour: (h, w, 3) uint8."""
+    clear = 1 - layer[..., 3:] / np.float32(255)
+    mixed = layer[..., :3] + clear * np.asarray(colour, np.float32)
+    return np.clip(np.rint(mixed), 0, 255).astype(np.uint8)
 
 
 def depths(matte: Array, unit: float) -> tuple[Array, Array]:

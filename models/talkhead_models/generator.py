@@ -8,7 +8,7 @@ the other.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -20,9 +20,13 @@ from talkhead_models.autoencoder import (
     Autoencoder,
 )
 from talkhead_models.denoiser import Conditions, ContextCache, Denoiser
+from talkhead_models.joining import POSE as POSE
+from talkhead_models.joining import join
 from talkhead_models.lip_guide import AHEAD, PAST, LipGuide
-from talkhead_models.liveliness import EventConfig, events, smooth_pose, start_events
-from talkhead_models.motion import EXPRESSION_SIZE, GEOMETRY_SIZE, FaceMotion
+from talkhead_models.liveliness import EventConfig, smooth_pose, start_events
+from talkhead_models.manner import Manner, Performer
+from talkhead_models.motion import FaceMotion
+from talkhead_models.prosody import HISTORY, listen
 from talkhead_models.sampling import chunk_noise, sample, student_predict, teacher_predict
 from talkhead_models.streaming import (
     ChunkPlan,
@@ -41,9 +45,6 @@ FloatArray = NDArray[np.float32]
 
 FEATURES_PER_FRAME = 2
 
-POSE = slice(EXPRESSION_SIZE + 4, GEOMETRY_SIZE)
-"""Rotation and translation among a motion frame's numbers."""
-
 
 @dataclass(frozen=True)
 class GenerateOptions:
@@ -54,7 +55,8 @@ class GenerateOptions:
         guidance_scale: 1 = as trained, more follows the speech harder, 0 ignores it.
         articulation: strength in [0, 1] of the constraint that closes lips on p, b, m and in
             silence.
-        drawn_events: blinks and gaze as random events; False leaves the network's own.
+        drawn_events: blinks, gaze, nods and all else that `GeneratorParts.manner` puts on; False leaves the network's
+            own.
     """
 
     num_inference_steps: int = 4
@@ -81,6 +83,7 @@ class GeneratorParts:
         style: (style_size,) float32, the style it speaks in by default.
         distilled: a student (one look a step, guidance as an input) or a teacher (two looks).
         guide: says how far the mouth opens; None leaves it to the network.
+        manner: emotion, gaze and the like, put on to what the network makes.
     """
 
     articulation: Articulation
@@ -88,6 +91,7 @@ class GeneratorParts:
     style: FloatArray
     distilled: bool = True
     guide: LipGuide | None = None
+    manner: Manner = field(default_factory=Manner)
 
 
 class MotionGenerator:
@@ -155,9 +159,10 @@ class MotionGenerator:
             seed=seed,
             chunk_index=0,
             latents=held[0].cpu().numpy(),
-            speech=silence(max(past_length(config), MARGIN, PAST), config.feature_size),
+            speech=silence(max(past_length(config), MARGIN, PAST, HISTORY), config.feature_size),
             reference=at_rest,
             style=np.asarray(self.parts.style if style is None else style, np.float32),
+            decoded=frame.copy(),
             pose=np.stack([frame[POSE], frame[POSE]]),
             events=start_events(self.parts.events, seed),
         )
@@ -218,11 +223,12 @@ class MotionGenerator:
                 .cpu()
                 .numpy()
             )
-        result, moved = self.finish(motion, joined, state, options)
+        result, moved = self.finish(join(motion, state.decoded), joined, state, options)
         following = replace(
             moved,
             chunk_index=state.chunk_index + 1,
             latents=history[0, -self.state_steps :].cpu().numpy().copy(),
+            decoded=motion[-1].copy(),
             speech=joined[own : own + len(state.speech)].copy(),
             remembered=remembered,
         )
@@ -294,10 +300,10 @@ class MotionGenerator:
     def finish(
         self, array: FloatArray, joined: FloatArray, state: StreamState, options: GenerateOptions
     ) -> tuple[FaceMotion, StreamState]:
-        """Decoded motion to what is shown: a steady head, closed lips, blinks and gaze.
+        """Joined motion to what is shown: a steady head, closed lips, and all of the manner.
 
         Args:
-            array: (T, D) float32 from the decoder, changed in place.
+            array: (T, D) float32 from `join`, changed in place.
             joined: speech features from the state's first on.
             state: of the chunk before.
             options: how to sample.
@@ -313,12 +319,13 @@ class MotionGenerator:
             expression = self._guided(motion.expression, joined, state, options.articulation)
             expression = self.parts.articulation(expression, around, options.articulation)
             motion = replace(motion, expression=expression)
-        first_frame = state.chunk_index * self.frames_per_chunk
-        lids, gaze, happened = events(
-            self.parts.events, state.seed, state.events, first_frame, motion.rotation
-        )
+        happened = state.events
         if options.drawn_events:
-            motion = replace(motion, lids=lids, gaze=gaze)
+            first_frame = state.chunk_index * self.frames_per_chunk
+            prosody = listen(joined, len(state.speech), first_frame, motion.num_frames)
+            parts = self.parts
+            performer = Performer(parts.manner, parts.events, parts.articulation, state.seed)
+            motion, happened = performer.perform(motion, prosody, happened)
         return motion, replace(state, pose=stages, events=happened)
 
     def _guided(

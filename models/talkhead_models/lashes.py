@@ -6,6 +6,7 @@ The mesh only carries pixels of open eyes: two margins that abut are a ragged ed
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -32,6 +33,14 @@ def mean_opening(mesh: Array, eye: int) -> float:
     """Mean distance of the lids of a mesh (478, >=2) in its pixels."""
     upper, lower = pick(mesh, topo.UPPER_LIDS[eye]), pick(mesh, topo.LOWER_LIDS[eye])
     return float(np.linalg.norm(lower - upper, axis=1).mean())
+
+
+class Stroke(NamedTuple):
+    """One line: its box x0, y0, x1, y1, its share (h, w) float32 of each pixel, its colour (3,)."""
+
+    box: tuple[int, int, int, int]
+    share: Array
+    colour: Array
 
 
 @dataclass(frozen=True)
@@ -65,8 +74,9 @@ class Lashes:
         openings = (mean_opening(mesh, 0), mean_opening(mesh, 1))
         return cls(np.stack(colours), openings, unit)
 
-    def draw(self, mesh: Array, out: Bytes) -> None:
-        """Draw the lines of a frame's mesh (478, >=2) into it (H, W, 3), in place."""
+    def strokes(self, mesh: Array, size: tuple[int, int]) -> list[Stroke]:
+        """The lines of a frame's mesh (478, >=2) in a picture of this width and height."""
+        found = []
         for eye in range(2):
             ratio = mean_opening(mesh, eye) / max(self.openings[eye], 1e-3)
             shut = 1 - ratio / DRAWN_BELOW
@@ -75,11 +85,22 @@ class Lashes:
             left, right = pick(mesh, topo.EYE_CORNERS[eye])
             upper, lower = pick(mesh, topo.UPPER_LIDS[eye]), pick(mesh, topo.LOWER_LIDS[eye])
             line = np.concatenate([left[None], (upper + lower) / 2, right[None]])
-            self._stroke(line, shut * STRENGTH, self.colours[eye], out)
+            found.append(self._stroke(line, shut * STRENGTH, self.colours[eye], size))
+        return found
 
-    def _stroke(self, line: Array, strength: float, colour: Array, out: Bytes) -> None:
+    def draw(self, mesh: Array, out: Bytes) -> None:
+        """Draw the lines of a frame's mesh (478, >=2) into it (H, W, 3), in place."""
+        for (x0, y0, x1, y1), share, colour in self.strokes(mesh, (out.shape[1], out.shape[0])):
+            region = out[y0:y1, x0:x1].astype(np.float32)
+            # Only darker: light lashes or a dark lid show no line.
+            region += share[..., None] * np.minimum(colour - region, 0)
+            out[y0:y1, x0:x1] = (region + 0.5).astype(np.uint8)
+
+    def _stroke(
+        self, line: Array, strength: float, colour: Array, limit: tuple[int, int]
+    ) -> Stroke:
         width = THICKNESS * self.unit
-        x0, y0, x1, y1 = box_of(line, 2 * width + 2, (out.shape[1], out.shape[0]))
+        x0, y0, x1, y1 = box_of(line, 2 * width + 2, limit)
         zoom = float(np.clip(8 / width, 1, 4))
         size = (round((x1 - x0) * zoom), round((y1 - y0) * zoom))
         stroke = np.zeros(size[::-1], np.uint8)
@@ -90,8 +111,5 @@ class Lashes:
         )
         stroke = cv2.GaussianBlur(stroke, (0, 0), 0.25 * width * zoom)
         alpha = cv2.resize(stroke, (x1 - x0, y1 - y0), interpolation=cv2.INTER_AREA)
-        share = alpha.astype(np.float32)[..., None] * np.float32(strength / 255)
-        region = out[y0:y1, x0:x1].astype(np.float32)
-        # Only darker: light lashes or a dark lid show no line.
-        region += share * np.minimum(colour - region, 0)
-        out[y0:y1, x0:x1] = (region + 0.5).astype(np.uint8)
+        share = alpha.astype(np.float32) * np.float32(strength / 255)
+        return Stroke((x0, y0, x1, y1), share, colour)

@@ -1,4 +1,4 @@
-"""Blinks and gaze as random events in time.
+"""Blinks and gaze as random events in time, and the head's pose made steady.
 
 Both are rare and sudden: a chunk of 1.28 s holds a third of a blink, and the speech corpora hardly
 show any. So they are drawn as events, with rates and shapes fitted to the training clips, instead
@@ -8,7 +8,7 @@ next, so that chunks join exactly.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ from talkhead_models.sampling import number_for
 from talkhead_models.streaming import EventState
 
 Array = NDArray[np.float32]
+
+NEVER = -1e6
+"""Frame of a blink that there was none of."""
 
 SHUT_SECONDS = 2.6 / MOTION_FPS
 """Two frames at least see the eye fully closed: one alone reads as a flicker, or is never shown at 24 frames/s."""
@@ -35,7 +38,8 @@ class EventConfig:
         gaze_seconds: median time the eyes rest on a point.
         gaze_spread: its standard deviation in the logarithm.
         gaze_x, gaze_y: deviation of the points, in eye widths.
-        gaze_follow: how far the eyes turn back when the head turns, eye widths a radian.
+        gaze_follow: how far the eyes of the training clips turn back when the head turns, eye widths a radian; what
+            is shown keeps them on the camera, see `gaze`.
         pose_seconds: time constant of each of the two stages that smooth the head's pose.
     """
 
@@ -57,7 +61,7 @@ def start_events(config: EventConfig, seed: int) -> EventState:
     wait."""
     blink = wait(config.blink_seconds, config.blink_spread, seed, "first blink", 0) * 0.6
     gaze = wait(config.gaze_seconds, config.gaze_spread, seed, "first gaze", 0) * 0.6
-    return EventState(0, blink, 0, gaze, (0.0, 0.0))
+    return EventState(0, NEVER, blink, 0, gaze, (0.0, 0.0))
 
 
 def wait(median: float, spread: float, seed: int, label: str, index: int) -> float:
@@ -101,23 +105,35 @@ def blink_frames(config: EventConfig) -> float:
 
 
 def blinks(
-    config: EventConfig, seed: int, state: EventState, first_frame: int, num_frames: int
-) -> tuple[Array, int, float]:
-    """Lid closure (T, 2) of some frames, and the number and start of the blink that is under way
-    or next."""
-    times = first_frame + np.arange(num_frames, dtype=np.float32)
-    lids = np.zeros((num_frames, 2), np.float32)
-    index, start = state.blink_index, state.blink_frame
-    while start < first_frame + num_frames:
-        lids = np.maximum(lids, blink_shape(config, (times - start) / MOTION_FPS, seed, index))
-        if start + blink_frames(config) > first_frame + num_frames:
-            break
-        index += 1
-        start += max(
-            wait(config.blink_seconds, config.blink_spread, seed, "blink", index),
-            blink_frames(config),
-        )
-    return lids, index, start
+    config: EventConfig, seed: int, state: EventState, first_frame: int, pace: Array
+) -> tuple[Array, EventState]:
+    """Lid closure (T, 2) of some frames, and the state behind them.
+
+    Args:
+        config: rates and shapes.
+        seed: the clip's seed.
+        state: from the chunk before.
+        first_frame: number of the first frame in the clip.
+        pace: (T,) how fast the time to the next blink runs; it stands still during a blink.
+    """
+    times = first_frame + np.arange(len(pace), dtype=np.float32)
+    index, start, left = state.blink_index, state.blink_frame, state.blink_left
+    lasts = blink_frames(config)
+    under_way = [(index, start)]
+    for time, speed in zip(times, pace, strict=True):
+        if time < start + lasts:
+            continue
+        left -= float(speed)
+        if left <= 0:
+            index, start = index + 1, float(time)
+            left = wait(config.blink_seconds, config.blink_spread, seed, "blink", index) - lasts
+            under_way.append((index, start))
+    lids = np.zeros((len(pace), 2), np.float32)
+    for number, begin in under_way:
+        if number:
+            shape = blink_shape(config, (times - begin) / MOTION_FPS, seed, number)
+            lids = np.maximum(lids, shape)
+    return lids, replace(state, blink_index=index, blink_frame=start, blink_left=left)
 
 
 def gaze_shifts(
@@ -138,7 +154,7 @@ def gaze_shifts(
         place = (float(target[0]), float(target[1]))
         index += 1
         start += wait(config.gaze_seconds, config.gaze_spread, seed, "gaze", index)
-    return gaze, EventState(state.blink_index, state.blink_frame, index, start, place)
+    return gaze, replace(state, gaze_index=index, gaze_frame=start, gaze=place)
 
 
 def smooth_pose(config: EventConfig, pose: Array, before: Array) -> tuple[Array, Array]:
@@ -162,25 +178,3 @@ def smooth_pose(config: EventConfig, pose: Array, before: Array) -> tuple[Array,
         second = keep * second + (1 - keep) * first
         result[index] = second
     return result, np.stack([first, second]).astype(np.float32)
-
-
-def events(
-    config: EventConfig, seed: int, state: EventState, first_frame: int, rotation: Array
-) -> tuple[Array, Array, EventState]:
-    """Lids and gaze of a run of frames.
-
-    Args:
-        config: rates and shapes.
-        seed: the clip's seed.
-        state: from the chunk before.
-        first_frame: number of the run's first frame in the clip.
-        rotation: (T, 3) radians, the head's; the eyes stay with the camera when it turns.
-
-    Returns:
-        lids (T, 2), gaze (T, 2), and the state for the next run.
-    """
-    lids, index, start = blinks(config, seed, state, first_frame, len(rotation))
-    gaze, moved = gaze_shifts(config, seed, state, first_frame, len(rotation))
-    back = np.stack([-rotation[:, 1], -0.5 * rotation[:, 0]], axis=1) * config.gaze_follow
-    following = EventState(index, start, moved.gaze_index, moved.gaze_frame, moved.gaze)
-    return lids, np.asarray(gaze + back, np.float32), following

@@ -61,6 +61,9 @@ TYPICAL_SKIN = (1.24, 0.93, 0.78)
 USUAL_TINT = (0.88, 1.15)
 """Ratios to it that complexions and lamps account for; what is beyond is paint, varnish or a coloured light."""
 
+OUTLINE = 0.06
+"""Outer-eye distances inside the outline of a person cut out that nothing is painted."""
+
 
 class Painted(NamedTuple):
     """One patch of one frame.
@@ -114,6 +117,7 @@ class PatchPainter:
         sharpener: does that; None for no levels.
         grain: (h', w') float32 in levels, of the portrait, in the window at the finest level; None for none.
         tint: (3,) float32; the networks, who learned from photographs, see the picture divided by it.
+        share: (h, w, 1) float32 in [0, 1], how much of the skin's residual is shown; None for all of it.
     """
 
     spec: PatchSpec
@@ -128,6 +132,7 @@ class PatchPainter:
     sharpener: Sharpener | None = None
     grain: Array | None = None
     tint: Array = field(default_factory=lambda: np.ones(3, np.float32))
+    share: Array | None = None
 
     @classmethod
     def create(
@@ -195,6 +200,16 @@ class PatchPainter:
         spec = self.spec._replace(width=size[0], height=size[1])
         return to_tensor(crop_patch(spec, fine.image, finer(fine.frame, level)), self.tint)
 
+    def keep_inside(self, matte: Array, rig: FaceRig) -> None:
+        """Paint nothing beside a person cut out by (H, W) float32 in [0, 1]: what lies there is not the picture's."""
+        width = max(1, round(OUTLINE * rig.unit))
+        solid = cv2.GaussianBlur(cv2.erode(matte, np.ones((2 * width + 1,) * 2)), (0, 0), width / 2)
+        frame, size = (
+            patch_frame(self.spec, self.neutral, rig.pose),
+            (self.spec.width, self.spec.height),
+        )
+        self.share = np.asarray(cv2.warpAffine(solid, frame, size), np.float32)[..., None]
+
     @torch.inference_mode()
     def paint(
         self, placed: Sequence[Placed], threads: int, sources: Sequence[PatchSource] | None = None
@@ -235,6 +250,8 @@ class PatchPainter:
             laid = (part.contiguous(memory_format=torch.channels_last) for part in inputs)
             residuals = Residuals(*(part.float() for part in refiner(*laid, code)))
         skin_levels = to_levels(residuals.skin) * self.tint
+        if self.share is not None:
+            skin_levels *= self.share
         if not refiner.config.own_inside:
             values = to_levels(residuals.inside) * self.tint
             return [Painted(frames[i], skin_levels[i], values[i]) for i in range(size)]

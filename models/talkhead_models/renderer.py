@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from talkhead_models.basis import FaceBasis
 from talkhead_models.body import Body, Placed
-from talkhead_models.cutout import Cutout
+from talkhead_models.cutout import Colour, Cutout, laid_over
 from talkhead_models.detail import Detail
 from talkhead_models.motion import FaceMotion
 from talkhead_models.painting import Painted, PatchPainter
@@ -39,12 +39,14 @@ class FaceRenderer:
         painters: of mouth and eyes.
         threads: frames composed at once.
         cutout: of the person, where frames are to have alpha.
+        ground: (H, W, 3) uint8 RGB, what does not move where that is not the portrait.
     """
 
     body: Body
     painters: Sequence[PatchPainter]
     threads: int = 2
     cutout: Cutout | None = None
+    ground: Bytes | None = None
     _planes: Bytes | None = field(default=None, init=False, repr=False)
     _pictures: list[Bytes] = field(default_factory=list, init=False, repr=False)
 
@@ -52,6 +54,11 @@ class FaceRenderer:
     def image(self) -> Bytes:
         """(H, W, 3) uint8 RGB, the portrait."""
         return self.body.image
+
+    @property
+    def shown(self) -> Bytes:
+        """(H, W, 3) uint8 RGB, the portrait before the colour that opaque frames show behind it."""
+        return self.body.image if self.ground is None else self.ground
 
     @property
     def rig(self) -> FaceRig:
@@ -93,6 +100,26 @@ class FaceRenderer:
         ]
         return cls(body, painters)
 
+    def flatten(self, matte: Array, behind: Colour, colour: Colour) -> None:
+        """Show a picture that has transparency of its own before another colour: frames are those with alpha over it.
+
+        The networks go on seeing the picture as it is: what they paint does not depend on the colour.
+
+        Args:
+            matte: (H, W) float32 in [0, 1], the picture's transparency.
+            behind: what the picture is laid over.
+            colour: what it is to be shown before.
+        """
+        body = self.body
+        cutout = body.cut_out(matte, behind)
+        body.picture, body.plate = cutout.flattened(colour, body.box)
+        self.ground = laid_over(cutout.layer, colour)
+
+    def keep_inside(self, matte: Array) -> None:
+        """Paint the person alone, whose share of each pixel of the picture is (H, W) in [0, 1]."""
+        for painter in self.painters:
+            painter.keep_inside(matte, self.rig)
+
     def render(self, motion: FaceMotion, breath: Array | None = None) -> Bytes:
         """Frames (T, H, W, 3) uint8 RGB of a motion; with a cutout (T, H, W, 4) RGBA, alpha not multiplied in.
 
@@ -101,7 +128,7 @@ class FaceRenderer:
             breath: (T,) how far breath is drawn in, see `talkhead_models.breathing`; None holds it.
         """
         placed, painted = self._paint(motion, breath)
-        image = self.body.image
+        image = self.shown
         frames = np.empty((len(placed), *image.shape), np.uint8)
         cutout = self.cutout
         ground, clear = (image, None) if cutout is None else cutout.straight(cutout.layer)
@@ -125,7 +152,7 @@ class FaceRenderer:
         What does not move is copied as it is: it has been converted once.
         """
         placed, painted = self._paint(motion, breath)
-        image, box = self.body.image, self.body.box
+        image, box = self.shown, self.body.box
         height, width = image.shape[:2]
         if self._planes is None:
             self._planes = planes_of(image)

@@ -21,7 +21,7 @@ from talkhead_models.speech_kinds import silent_features
 
 FloatArray = NDArray[np.float32]
 
-STATE_VERSION = 2
+STATE_VERSION = 3
 """Raised when a stored state of an older version can no longer be continued."""
 
 
@@ -30,8 +30,9 @@ class EventState:
     """Where the two event processes (blinks, gaze shifts) stand.
 
     Attributes:
-        blink_index: number of the blink that is under way or comes next.
-        blink_frame: frame at which it starts.
+        blink_index: number of the newest blink, 0 before the first.
+        blink_frame: frame at which it began.
+        blink_left: frames until the next one at a pace of 1.
         gaze_index: number of the gaze shift that comes next.
         gaze_frame: frame at which it starts.
         gaze: (x, y) the eyes rest at until then, in eye widths.
@@ -39,6 +40,7 @@ class EventState:
 
     blink_index: int = 0
     blink_frame: float = 0.0
+    blink_left: float = 0.0
     gaze_index: int = 0
     gaze_frame: float = 0.0
     gaze: tuple[float, float] = (0.0, 0.0)
@@ -59,6 +61,7 @@ class StreamState:
         latents: (C, Z) float32, the newest latents, oldest first.
         speech: (P, F) float32, the newest speech features, as many as the past steps' windows
             reach back.
+        decoded: (D,) float32, the newest frame as the decoder made it.
         reference: (R, reference_size) float32, the portrait: as a pseudo-video, or one frame.
         style: (style_size,) float32.
         pose: (2, 6) float32, where the two stages that smooth the head's pose stand.
@@ -72,6 +75,7 @@ class StreamState:
     chunk_index: int
     latents: FloatArray
     speech: FloatArray
+    decoded: FloatArray
     reference: FloatArray
     style: FloatArray
     pose: FloatArray
@@ -110,7 +114,9 @@ class StreamState:
         return cls(header["seed"], header["chunk_index"], **arrays, events=EventState(**events))
 
 
-ARRAY_FIELDS = ("latents", "speech", "reference", "style", "pose", "sink", "remembered")
+ARRAY_FIELDS = (
+    *("latents", "speech", "decoded", "reference", "style", "pose", "sink", "remembered"),
+)
 assert {f.name for f in fields(StreamState)} == {*ARRAY_FIELDS, "seed", "chunk_index", "events"}
 
 

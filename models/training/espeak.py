@@ -156,7 +156,7 @@ class Espeak:
             language: a voice of the library without a variant.
             texts: to draw from.
             variants: of the voice; "" is the voice itself.
-            seed: the same draws the same.
+            seed: the same draws the same; the sound itself is the same but for the library's own noise.
 
         Raises:
             EspeakError: there is no such voice.

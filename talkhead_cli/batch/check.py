@@ -230,7 +230,7 @@ class BatchCheck:
             verdict = verdicts[draft.row]
             if verdict is None or draft.row in faulty or draft.row not in places:
                 continue
-            key = self._key(draft)
+            key = self._key(draft, verdict.settings)
             output = places[draft.row]
             if key is not None:
                 jobs.append(
@@ -248,7 +248,7 @@ class BatchCheck:
         folder_of: FolderOf,
         overwrite: bool,
     ) -> Job:
-        settings = draft.settings
+        settings = verdict.settings
         num_frames = count_frames(verdict.seconds, settings.fps)
         self.sizes[draft.row] = estimate_bytes(
             verdict.seconds, verdict.width, verdict.height, settings
@@ -258,16 +258,18 @@ class BatchCheck:
             portrait=draft.files["portrait"],
             audio=draft.files.get("audio"),
             drive=draft.files.get("drive"),
+            style=draft.files.get("style"),
             output=output,
             settings=self._dump(settings)[0],
             key=key,
             folder=folder_of(key, output),
             seconds=verdict.seconds,
             num_frames=num_frames,
-            cost=estimate_cost(num_frames, verdict.width, verdict.height, cores),
+            cost=estimate_cost(num_frames, verdict.width, verdict.height, cores, film=verdict.film),
             sidecar=self._request.sidecar,
             overwrite=overwrite,
             max_attempts=self._request.max_attempts,
+            given=("crf", "fps") if verdict.film else (),
         )
 
     def _dump(self, settings: RenderSettings) -> tuple[dict[str, Any], str]:
@@ -284,9 +286,9 @@ class BatchCheck:
             self._dumps[id(settings)] = values, json.dumps(decisive, sort_keys=True)
         return self._dumps[id(settings)]
 
-    def _key(self, draft: Draft) -> str | None:
+    def _key(self, draft: Draft, settings: RenderSettings) -> str | None:
         """sha256 over all that decides what a row's video looks like; None where a file could not be read."""
-        digest = hashlib.sha256(self._dump(draft.settings)[1].encode())
+        digest = hashlib.sha256(self._dump(settings)[1].encode())
         for column in FILE_COLUMNS:
             path = draft.files.get(column)
             value = {} if path is None else self._book.known(path, "sha256")

@@ -7,7 +7,7 @@ import re
 
 from talkhead_cli.settings import RenderSettings
 
-FILE_COLUMNS = ("portrait", "audio", "drive")
+FILE_COLUMNS = ("portrait", "audio", "drive", "style")
 OUTPUT = "output"
 NOT_IN_ROWS = frozenset({"device", "description"})
 """Keys of the settings that are no business of a row: devices are dealt out by the run."""
@@ -61,8 +61,8 @@ def unknown_column(heading: str) -> str:
     if close is not None:
         return f"there is no column {shown!r}; did you mean {close!r}?"
     return (
-        f"there is no column {shown!r}; columns are portrait, audio, output, drive and the names of render "
-        "options, and your own begin with x-"
+        f"there is no column {shown!r}; columns are portrait, audio, output, drive, style and the names of "
+        "render options, and your own begin with x-"
     )
 
 

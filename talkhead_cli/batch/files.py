@@ -48,7 +48,7 @@ class Facts(Protocol):
         """What is known, None where nothing is.
 
         Args:
-            kind: of knowledge: "sha256", "audio", "film", "portrait:<backend>:<background>".
+            kind: of knowledge: "sha256", "audio", "film", "picture:<backend>".
             path: absolute.
             size: bytes.
             mtime_ns: time of change.

@@ -87,9 +87,10 @@ class Job:
 
     Attributes:
         row: number of the row, 1 = the first.
-        portrait: absolute path of the picture.
+        portrait: absolute path of the picture, or of a film to be dubbed.
         audio: absolute path of the recording; None takes the sound of `drive`.
         drive: absolute path of a driving clip, if any.
+        style: absolute path of a clip whose style is taken, if any.
         output: absolute path of the video.
         settings: `RenderSettings` as JSON-able values; "device" is left to the worker.
         key: sha256 over the contents of the inputs, the settings and the weight bundle.
@@ -102,7 +103,8 @@ class Job:
         overwrite: the output may be replaced.
         run: identity of the run, so that attempts are counted for each run anew.
         max_attempts: give up when the run has started the row so often.
-        files: contents by name ("portrait", "audio", "drive"), sent along where no folder is shared.
+        files: contents by name ("portrait", "audio", "drive", "style"), sent along where no folder is shared.
+        given: settings that a film must not replace by its own.
     """
 
     row: int
@@ -120,7 +122,9 @@ class Job:
     overwrite: bool = False
     run: str = ""
     max_attempts: int = MAX_ATTEMPTS
+    style: str | None = None
     files: dict[str, bytes] = field(default_factory=dict)
+    given: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ mesh, no speech features.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from itertools import chain
@@ -22,6 +22,7 @@ from talkhead_cli.wav_header import MAX_HEADER, WavHeader, parse_wav
 
 if TYPE_CHECKING:
     from talkhead_cli.audio import AudioStream
+    from talkhead_cli.face.backend import Face
 
 SILENT_FROM = 0.999
 """Share of silence from which there is no speech; as in `talkhead_cli.levels`."""
@@ -54,9 +55,9 @@ class Look:
     max_seconds: float
 
 
-def portrait_kind(backend: str, background: str | None) -> str:
-    """The kind of what a face backend sees in a picture on a background."""
-    return f"portrait:{backend}:{background or ''}"
+def portrait_kind(backend: str) -> str:
+    """The kind of what a face backend sees in a picture."""
+    return f"picture:{backend}"
 
 
 def look_at(look: Look) -> dict[str, dict[str, Any]]:
@@ -71,7 +72,7 @@ def look_for(kind: str, look: Look) -> dict[str, Any]:
         "sha256": lambda: {"sha256": sha256_of(path)},
         "audio": lambda: look_at_audio(path, look.max_seconds),
         "film": lambda: look_at_film(path, look.max_seconds),
-        "portrait": lambda: look_at_portrait(path, *kind.split(":", 2)[1:]),
+        "picture": lambda: look_at_portrait(path, kind.split(":", 1)[1]),
     }
     try:
         return finders[kind.split(":", 1)[0]]()
@@ -154,8 +155,10 @@ def wav_blocks(path: Path, header: WavHeader) -> Iterator[NDArray[np.float32]]:
             yield mono / np.float32(header.channels**0.5 * (1 << 15))
 
 
-def look_at_portrait(path: Path, backend: str, background: str) -> dict[str, Any]:
+def look_at_portrait(path: Path, backend: str) -> dict[str, Any]:
     """Size of a picture, and its faces from left to right, each with what keeps it from being animated.
+
+    A film, which is to be dubbed, is told by "film".
 
     Raises:
         InputError: the picture cannot be used.
@@ -167,10 +170,8 @@ def look_at_portrait(path: Path, backend: str, background: str) -> dict[str, Any
     from talkhead_cli.film import is_film
 
     if is_film(path):
-        raise InputError(
-            f"{path}: is a film, and a batch takes pictures; dub it with `talkhead render`"
-        )
-    source = read_portrait_image(path, background or None)
+        return look_at_dubbed(path)
+    source = read_portrait_image(path)
     faces = get_backend(backend).detect(source.pixels)
     height, width = source.pixels.shape[:2]
     return {
@@ -186,6 +187,51 @@ def look_at_portrait(path: Path, backend: str, background: str) -> dict[str, Any
             for face in faces
         ],
     }
+
+
+def look_at_dubbed(path: Path) -> dict[str, Any]:
+    """Rate and size of a film that is to be dubbed, and the faces in some of its pictures.
+
+    Raises:
+        InputError: it cannot be decoded, or is too short.
+        MediaError: ffmpeg is missing.
+    """
+    from talkhead_cli.drive import MIN_FRAMES
+    from talkhead_cli.evaluation.stream import read_video_header
+    from talkhead_cli.face.backend import get_backend
+    from talkhead_cli.film import iter_film
+
+    header = read_video_header(path)
+    first = next(iter_film(path, header.fps, 1, None))
+    if 0 < header.expected_frames < MIN_FRAMES:
+        raise InputError(
+            f"{path} has only {header.expected_frames} frames to use: give a longer film"
+        )
+    detector = get_backend()
+    height, width = first.shape[:2]
+    faces = detector.detect(first)
+    widths = [widest(faces)] if faces else []
+    if not faces:
+        for picture in sample_pictures(path, header.seconds or FIRST_PICTURES):
+            if found := detector.detect(picture):
+                widths.append(widest(found) * width / picture.shape[1])
+    return {
+        "film": True,
+        "fps": str(header.fps),
+        "width": width,
+        "height": height,
+        "notes": [],
+        "face_width": float(np.median(widths)) if widths else None,
+        "faces": [
+            {"box": [float(edge) for edge in face.box], "score": float(face.score)}
+            for face in faces
+        ],
+    }
+
+
+def widest(faces: Sequence[Face]) -> float:
+    """Pixels that the widest face's mesh is wide."""
+    return max(float(np.ptp(face.mesh[:, 0])) if len(face.mesh) else face.width for face in faces)
 
 
 def look_at_film(path: Path, max_seconds: float) -> dict[str, Any]:

@@ -36,6 +36,7 @@ class Draft:
         output: as written; None where a name is to be made up.
         settings: with what an empty cell would have meant in place of a wrong value, so that files are looked at all
             the same.
+        given: names of settings that were asked for, by a cell or on the command line.
     """
 
     row: int
@@ -44,6 +45,7 @@ class Draft:
     written: Mapping[str, str]
     output: str | None
     settings: RenderSettings
+    given: frozenset[str] = frozenset()
 
 
 class RowReader:
@@ -85,9 +87,11 @@ class RowReader:
                 written[column] = str(row.cells[column])
                 self._take_path(row, column, written[column], files)
         if "portrait" not in row.cells:
-            self._fault(row, "portrait", "the cell is empty; give a picture")
+            self._fault(row, "portrait", "the cell is empty; give a picture, or a film")
         if "audio" not in row.cells and "drive" not in row.cells:
             self._fault(row, "audio", "the cell is empty; give a recording, or a clip as drive")
+        if "style" in row.cells and "drive" in row.cells:
+            self._fault(row, "style", "filmed motion has its own style; empty this cell, or drive")
         output = row.cells.get(OUTPUT)
         return Draft(
             row.number,
@@ -95,7 +99,8 @@ class RowReader:
             files,
             written,
             None if output is None else str(output),
-            self._settings(row, "drive" in row.cells),
+            self._settings(row, bool({"drive", "style"} & row.cells.keys())),
+            frozenset(self._options) | (row.cells.keys() & set(OPTION_COLUMNS)),
         )
 
     def _fault(self, row: Row, column: str, message: str) -> None:

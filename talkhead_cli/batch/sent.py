@@ -45,7 +45,7 @@ def pack(job: Job) -> Job:
         InputError: an input cannot be read.
     """
     files = {}
-    for name in ("portrait", "audio", "drive"):
+    for name in ("portrait", "audio", "drive", "style"):
         path = getattr(job, name)
         if path is not None:
             try:
@@ -121,7 +121,7 @@ def write_files(job: Job, outcome: Outcome) -> None:
 def true_paths(job: Job, sidecar: bytes) -> dict[str, object]:
     """A sidecar that names the files here, not their copies there."""
     record: dict[str, object] = json.loads(sidecar)
-    for name in ("portrait", "audio", "drive", "output"):
+    for name in ("portrait", "audio", "drive", "style", "output"):
         if name in record:
             record[name] = getattr(job, name)
     return record

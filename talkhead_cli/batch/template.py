@@ -7,15 +7,17 @@ from typing import Literal
 RULES = """\
 # A manifest of talkhead: one row a video. Lines that begin with # are comments.
 #
-#   portrait   picture with a face
+#   portrait   picture with a face, or a film of a person to be dubbed
 #   audio      recording of speech; may be empty where the clip in drive has the sound
 #   drive      film of a face whose motion is used instead of generated motion (optional)
+#   style      film of a person in whose way the generated motion is to move (optional)
 #   output     name of the video, ending in .mp4 (.mov for ProRes); may hold folders; empty takes the name of the audio
 #
 # Paths are relative to this file, outputs to --out-dir. Any render option may be a column, under its own name:
 #
-#   preset, bundle, seed, num_inference_steps, guidance_scale, pose_scale, expression_scale, blink_scale, still,
-#   drive_pose, face, face_backend, background, crop, size, fps, crf, video_codec, encoder, alpha, max_seconds
+#   preset, bundle, seed, num_inference_steps, guidance_scale, pose_scale, expression_scale, blink_scale, emotion,
+#   emotion_strength, gaze, still, drive_pose, face, face_backend, background, crop, size, fps, crf, video_codec,
+#   encoder, alpha, max_seconds
 #
 # An empty cell means "not given": then the command line's option counts, then the preset, then the default.
 # Your own columns are carried into the results unread: id, note, consent_ref, and whatever begins with x-.

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 from talkhead_cli.batch.files import FileBook, Value
 from talkhead_cli.batch.job import Fault
 from talkhead_cli.batch.look import PROBLEM, portrait_kind
 from talkhead_cli.batch.rows import Draft
-from talkhead_cli.errors import InputError, TalkheadError
+from talkhead_cli.errors import InputError, NoFaceError, TalkheadError
+from talkhead_cli.film_rules import adopt, film_size, refusals
 from talkhead_cli.settings import RenderSettings
 
 
@@ -21,11 +23,15 @@ class Verdict:
         seconds: of video.
         width: of the video.
         height: of the video.
+        settings: of the render: a film's frame rate and quality taken over.
+        film: whether a film is dubbed.
     """
 
     seconds: float
     width: int
     height: int
+    settings: RenderSettings
+    film: bool = False
 
 
 class Judge:
@@ -43,6 +49,7 @@ class Judge:
         self.faults: list[Fault] = []
         self.warnings: list[Fault] = []
         self._book = book
+        self._taken_over: dict[tuple[int, frozenset[str], Fraction], RenderSettings] = {}
 
     def ask(self, draft: Draft) -> None:
         """Say what must be known to judge a row; files that are not there are faults."""
@@ -57,8 +64,15 @@ class Judge:
     def judge(self, draft: Draft) -> Verdict | None:
         """What becomes of a row; None where something of it cannot be used."""
         settings = draft.settings
-        size = self._portrait(draft, settings)
+        shown = self._value(draft, "portrait", picture_kind(settings))
+        dubbed = shown is not None and bool(shown.get("film"))
+        if shown is not None and dubbed:
+            size = self._dubbed(draft, shown)
+            settings = self._adopted(draft, Fraction(shown["fps"]))
+        else:
+            size = None if shown is None else self._portrait(draft, shown)
         film = self._value(draft, "drive", "film")
+        style = self._value(draft, "style", "film")
         seconds = None
         if "audio" in draft.files:
             seconds = self._sound(draft, "audio", settings)
@@ -66,9 +80,12 @@ class Judge:
             seconds = self._sound(draft, "drive", settings)
         elif film is not None:
             seconds = self._length(draft, "drive", film["seconds"] or 0.0, "film", settings)
-        if size is None or seconds is None or ("drive" in draft.files and film is None):
+        clips = {"drive": film, "style": style}
+        if any(column in draft.files and clips[column] is None for column in clips):
             return None
-        return Verdict(seconds, *size)
+        if size is None or seconds is None:
+            return None
+        return Verdict(seconds, *size, settings, dubbed)
 
     def _fault(self, draft: Draft, column: str, message: str) -> None:
         """Note a fault, the file called as the manifest calls it."""
@@ -92,20 +109,44 @@ class Judge:
             return None
         return value
 
-    def _portrait(self, draft: Draft, settings: RenderSettings) -> tuple[int, int] | None:
-        """Width and height of the video."""
-        kind = portrait_kind(settings.face_backend, settings.background)
-        value = self._value(draft, "portrait", kind)
-        if value is None:
-            return None
+    def _portrait(self, draft: Draft, value: Value) -> tuple[int, int] | None:
+        """Width and height of a picture's video."""
         path = draft.files["portrait"]
         try:
-            size = video_size(path, value, settings)
+            size = video_size(path, value, draft.settings)
         except TalkheadError as error:
             self._fault(draft, "portrait", str(error))
             return None
         self._warn(draft, "portrait", value["notes"])
         return size
+
+    def _dubbed(self, draft: Draft, value: Value) -> tuple[int, int] | None:
+        """Width and height of a film's video; what does not go with films is a fault of its column."""
+        path = draft.files["portrait"]
+        drive, audio = ("drive" in draft.files), ("audio" in draft.files)
+        wrong = refusals(
+            path, draft.settings, drive=drive, audio=audio, style="style" in draft.files
+        )
+        if not audio and not drive:
+            wrong = [item for item in wrong if item[0] != "audio"]  # the empty cell has been told
+        try:
+            check_film_face(path, value, draft.settings)
+        except TalkheadError as error:
+            wrong.append(("portrait", str(error)))
+        for column, message in wrong:
+            # Told of the row: the file is called as its own column calls it.
+            named = message.replace(path, draft.written["portrait"])
+            self.faults.append(Fault(draft.row, draft.line, column, named))
+        if wrong:
+            return None
+        return film_size(value["width"], value["height"], draft.settings.size)
+
+    def _adopted(self, draft: Draft, fps: Fraction) -> RenderSettings:
+        """A row's settings with those of its film; the same object for the same values."""
+        key = id(draft.settings), draft.given & {"fps", "crf"}, fps
+        if key not in self._taken_over:
+            self._taken_over[key] = adopt(draft.settings, draft.given, fps)
+        return self._taken_over[key]
 
     def _sound(self, draft: Draft, column: str, settings: RenderSettings) -> float | None:
         """Seconds of the sound of a recording or a film."""
@@ -143,12 +184,42 @@ def wanted_kinds(draft: Draft, column: str, settings: RenderSettings) -> list[st
     """What must be known of the file of a column."""
     kinds = ["sha256"]
     if column == "portrait":
-        kinds.append(portrait_kind(settings.face_backend, settings.background))
-    if column == "drive":
+        kinds.append(picture_kind(settings))
+    if column in {"drive", "style"}:
         kinds.append("film")
     if column == "audio" or (column == "drive" and "audio" not in draft.files):
         kinds.append("audio")
     return kinds
+
+
+def picture_kind(settings: RenderSettings) -> str:
+    """The kind of knowledge of a portrait."""
+    return portrait_kind(settings.face_backend)
+
+
+def check_film_face(path: str, value: Value, settings: RenderSettings) -> None:
+    """Insist on a face in a film.
+
+    Args:
+        path: for messages.
+        value: what is known of the film.
+        settings: which face, how large.
+
+    Raises:
+        NoFaceError: there is no such face, or it is too small.
+        UsageError: the choice cannot be read.
+    """
+    from talkhead_cli.face.backend import select_face
+    from talkhead_cli.film_track import least_face, small_face
+
+    if value["face_width"] is None:
+        raise NoFaceError(f"{path}: no face is seen; give a film of one talking person")
+    if settings.face != "largest":
+        select_face([known_face(face) for face in value["faces"]], settings.face, path)
+    side = max(value["width"], value["height"])
+    width = value["face_width"] * min(1.0, (settings.size or side) / side)
+    if width < least_face():
+        raise NoFaceError(small_face(path, width))
 
 
 def video_size(path: str, value: Value, settings: RenderSettings) -> tuple[int, int]:

@@ -24,7 +24,8 @@ from talkhead_cli.hashing import sha256_of
 from talkhead_cli.paths import temporary_beside
 
 if TYPE_CHECKING:
-    from talkhead_cli.pipeline import Networks, TalkingHeadPipeline
+    from talkhead_cli.networks import Networks
+    from talkhead_cli.pipeline import TalkingHeadPipeline
     from talkhead_cli.result import RenderResult
     from talkhead_cli.settings import RenderSettings
 
@@ -91,7 +92,8 @@ class NetworkCache:
             OutOfMemory: the networks do not fit on the device.
         """
         from talkhead_cli.devices import model_errors
-        from talkhead_cli.pipeline import Networks, TalkingHeadPipeline
+        from talkhead_cli.networks import Networks
+        from talkhead_cli.pipeline import TalkingHeadPipeline
 
         key = (settings.bundle, settings.device)
         networks = self._kept.pop(key, None)
@@ -171,7 +173,7 @@ def named_as(job: Job, sidecar: Path) -> bytes:
     values = json.loads(sidecar.read_text(encoding="utf-8"))
     values |= {
         name: getattr(job, name)
-        for name in ("portrait", "audio", "drive", "output")
+        for name in ("portrait", "audio", "drive", "style", "output")
         if name in values
     }
     return (json.dumps(values, indent=2, ensure_ascii=False) + "\n").encode()
@@ -179,7 +181,7 @@ def named_as(job: Job, sidecar: Path) -> bytes:
 
 def in_terms_of(job: Job, local: Job, message: str) -> str:
     """A message about copies, with the names that the files have where the job came from."""
-    for name in ("portrait", "audio", "drive", "output"):
+    for name in ("portrait", "audio", "drive", "style", "output"):
         copy, original = getattr(local, name), getattr(job, name)
         if copy and original:
             message = message.replace(copy, original)
@@ -201,6 +203,7 @@ def unpack(job: Job, folder: Path) -> Job:
         portrait=paths["portrait"],
         audio=paths.get("audio"),
         drive=paths.get("drive"),
+        style=paths.get("style"),
         output=str(folder / f"out{Path(job.output).suffix}"),
         folder=str(work),
         files={},
@@ -246,6 +249,7 @@ def render_with(
         sidecar=job.sidecar,
         folder=Path(job.folder),
         on_complete=reporter.complete,
+        given=frozenset(job.given),
     )
     return render_file(
         settings,
@@ -256,6 +260,7 @@ def render_with(
         options,
         pipeline,
         drive=job.drive,
+        style=job.style,
     )
 
 

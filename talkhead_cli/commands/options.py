@@ -39,6 +39,21 @@ class RenderOptions:
         float | None,
         typer.Option(help="Frequency of blinks; 0 is none.", rich_help_panel=MOTION),
     ]
+    emotion: Annotated[
+        str | None,
+        typer.Option(help="neutral, happy, sad, angry or surprised.", rich_help_panel=MOTION),
+    ]
+    emotion_strength: Annotated[
+        float | None,
+        typer.Option(help="How much of the emotion shows, 0 to 1.", rich_help_panel=MOTION),
+    ]
+    gaze: Annotated[
+        str | None,
+        typer.Option(
+            help="camera: the eyes keep to it; free: they look away at times.",
+            rich_help_panel=MOTION,
+        ),
+    ]
     still: Annotated[
         bool | None,
         typer.Option(

@@ -43,6 +43,10 @@ def render(
         Path | None,
         typer.Option(help="Motion file (.npz, .csv) that is used instead of generated motion."),
     ] = None,
+    style: Annotated[
+        Path | None,
+        typer.Option(help="Film of a person in whose way the generated motion is to move."),
+    ] = None,
     motion_out: Annotated[
         Path | None,
         typer.Option(help="Write the motion of the video: .npz, or .csv of ARKit blendshapes."),
@@ -94,7 +98,7 @@ def render(
     from talkhead_cli.render import OutputOptions, render_file
     from talkhead_cli.settings import resolve_settings
 
-    driven = drive is not None or motion_in is not None
+    driven = any(path is not None for path in (drive, motion_in, style))
     settings = resolve_settings(preset, {"device": device, **given}, driven=driven)
     options = OutputOptions(
         overwrite,
@@ -107,5 +111,7 @@ def render(
     )
     files = portrait, audio, output
     with reporter:
-        result = render_file(settings, *files, reporter, options, drive=drive, motion_in=motion_in)
+        result = render_file(
+            settings, *files, reporter, options, drive=drive, motion_in=motion_in, style=style
+        )
     reporter.finish_render(result)

@@ -289,6 +289,20 @@ def composite(pixels: Pixels, alpha: NDArray[np.float32], colour: tuple[int, int
     return np.round(mixed).astype(np.uint8)
 
 
+def replace_background(
+    pixels: Pixels,
+    alpha: NDArray[np.float32],
+    old: tuple[int, int, int],
+    new: tuple[int, int, int],
+) -> Pixels:
+    """Lay a picture (H, W, 3) that was laid over one colour over another one."""
+    if old == new:
+        return pixels
+    change = np.array(new, np.float32) - np.array(old, np.float32)
+    mixed = np.rint(pixels + change * (1.0 - alpha[..., None]))
+    return np.clip(mixed, 0, 255).astype(np.uint8)
+
+
 def trim_to_even(
     pixels: Pixels, alpha: NDArray[np.float32] | None
 ) -> tuple[Pixels, NDArray[np.float32] | None]:

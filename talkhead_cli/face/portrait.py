@@ -18,6 +18,7 @@ from talkhead_cli.face.image import (
     PortraitImage,
     parse_colour,
     read_portrait_image,
+    replace_background,
     trim_to_even,
 )
 from talkhead_cli.face.landmarks import (
@@ -49,6 +50,7 @@ class Portrait:
 
     Attributes:
         image: (H, W, 3) uint8 RGB, H and W even; transparent parts already composited.
+        seen: as `image`, but before the usual colour: what networks see, so that a colour changes nothing else.
         alpha: (H, W) float32 in [0, 1], None when the picture is opaque.
         mesh: (478, 3) float32 pixels of `image`, z in the same unit, smaller towards the camera.
         box: (x0, y0, x1, y1) pixels, tight around the mesh.
@@ -72,6 +74,7 @@ class Portrait:
     """
 
     image: NDArray[np.uint8]
+    seen: NDArray[np.uint8]
     alpha: NDArray[np.float32] | None
     mesh: Mesh
     box: Box
@@ -95,10 +98,10 @@ class Portrait:
 
     def matte(self) -> tuple[NDArray[np.float32], tuple[int, int, int] | None]:
         """The person's share of each pixel (H, W) in [0, 1]: of a transparent picture its own alpha, and the colour
-        that it was composited over; of an opaque one the person mask, and None."""
+        that is behind it in `seen`; of an opaque one the person mask, and None."""
         if self.alpha is None:
             return self.person_mask, None
-        return self.alpha, self.behind
+        return self.alpha, DEFAULT_BACKGROUND
 
 
 def load_portrait(
@@ -128,7 +131,8 @@ def load_portrait(
         raise UsageError(f"there is no crop {crop!r}; choose 'full' or 'face'")
     if size is not None and size < MIN_SIDE:
         raise UsageError(f"size {size} is too small; at least {MIN_SIDE} pixels are needed")
-    source = read_portrait_image(path, background)
+    behind = parse_colour(background) or DEFAULT_BACKGROUND
+    source = read_portrait_image(path)
     detector = get_backend(backend)
     faces = detector.detect(source.pixels)
     chosen = select_face(faces, face, str(path))
@@ -139,8 +143,11 @@ def load_portrait(
     check_scaled_face(chosen, scale, size, path)
     others = [to_result(other.mesh) for other in faces if other is not chosen]
     portrait = make_portrait(image, mesh, alpha, others)
+    if alpha is not None:
+        image = replace_background(image, alpha, DEFAULT_BACKGROUND, behind)
     return replace(
         portrait,
+        image=image,
         score=chosen.score,
         num_faces=len(faces),
         backend=detector.name,
@@ -148,7 +155,7 @@ def load_portrait(
         crop_box=box,
         scale=scale,
         notes=source.notes,
-        behind=parse_colour(background) or DEFAULT_BACKGROUND,
+        behind=behind,
     )
 
 
@@ -170,6 +177,7 @@ def make_portrait(
     openness = eye_openness(mesh)
     return Portrait(
         image=image,
+        seen=image,
         alpha=alpha,
         mesh=mesh,
         box=mesh_box(mesh),

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from talkhead_cli.errors import NoFaceError
 from talkhead_cli.face.backend import Face, get_backend, select_face
-from talkhead_cli.face.image import PortraitImage, read_portrait_image
+from talkhead_cli.face.image import PortraitImage, parse_colour, read_portrait_image
 from talkhead_cli.face.landmarks import (
     FACE_OVAL,
     INNER_LIPS,
@@ -136,12 +136,14 @@ def probe_portrait(
         path: any still picture.
         face: as for `load_portrait`.
         backend: "mediapipe" or "face-alignment".
-        background: colour behind a transparent picture.
+        background: colour behind a transparent picture; faces are looked for before the usual one, as when rendering.
 
     Raises:
         InputError: the picture cannot be read.
+        UsageError: no colour.
     """
-    source = read_portrait_image(path, background)
+    parse_colour(background)
+    source = read_portrait_image(path)
     found = get_backend(backend).detect(source.pixels)
     problems: list[str] = []
     chosen: Face | None = None

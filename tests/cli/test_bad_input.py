@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+import sys
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ import pytest
 import soundfile
 from PIL import Image
 
-from tests.cli.conftest import Case, Talkhead, refused, start_process
+from tests.cli.conftest import Case, Talkhead, refused
 from tests.conftest import make_tone, run_ffmpeg
 
 ROOT_USER = hasattr(os, "geteuid") and os.geteuid() == 0
@@ -297,8 +298,11 @@ def test_options_that_exclude_each_other(case: Case, talkhead: Talkhead) -> None
     assert talkhead("render", case.portrait, case.audio, "-o", case.output, "-q", "-v").code == 2
 
 
-def test_empty_standard_input(case: Case) -> None:
-    with start_process("render", case.portrait, "-", "-o", case.output) as process:
-        _, error = process.communicate(timeout=60)
-    assert process.returncode == 3
-    assert error.startswith(b"error: standard input is empty")
+def test_empty_standard_input(
+    case: Case, talkhead: Talkhead, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Path(os.devnull).open() as nothing:
+        monkeypatch.setattr(sys, "stdin", nothing)
+        done = talkhead("render", case.portrait, "-", "-o", case.output)
+    assert done.code == 3
+    assert done.err.startswith("error: standard input is empty")

@@ -24,6 +24,7 @@ from tests.cluster_rows import (
     COUNT,
     STAND_IN,
     check_all_made,
+    check_rendered,
     processes,
     render_and_kill,
     run_all,
@@ -35,6 +36,17 @@ from tests.cluster_rows import (
 from tests.conftest import decode_frames, leftovers
 
 
+def test_two_rows(tmp_path: Path, astronaut_png: Path, speech_wav: Path) -> None:
+    """Rendered for real; what happens when workers die is tested with stand-in rows, and below with these."""
+    out = tmp_path / "out"
+    manifest = write_manifest(tmp_path, astronaut_png, speech_wav, 2)
+    check_rendered(
+        manifest, out, lambda path: len(decode_frames(path, 256, 256)), "--backend", "dask"
+    )
+    assert leftovers(out) == []
+
+
+@pytest.mark.slow
 def test_six_rows_with_a_worker_killed(
     tmp_path: Path, astronaut_png: Path, speech_wav: Path
 ) -> None:

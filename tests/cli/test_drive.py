@@ -90,10 +90,10 @@ def test_strengths_of_the_preset_are_for_generated_motion(
         line = ["render", astronaut_png, "-o", tmp_path / "o.mp4", "--dry-run", "--json"]
         return talkhead(*line, "--drive", clip, *given).event("start")["settings"]
 
-    assert (settings()["expression_scale"], settings()["pose_scale"]) == (1.0, 1.0)
-    assert settings("--pose-scale", "0.5")["pose_scale"] == 0.5
-    assert settings()["drive_pose"] == "relative"
-    assert settings("--drive-pose", "absolute")["drive_pose"] == "absolute"
+    plain, given = settings(), settings("--pose-scale", "0.5", "--drive-pose", "absolute")
+    assert (plain["expression_scale"], plain["pose_scale"]) == (1.0, 1.0)
+    assert plain["drive_pose"] == "relative"
+    assert (given["pose_scale"], given["drive_pose"]) == (0.5, "absolute")
 
 
 def test_nothing_to_move_the_portrait(

@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 
 from talkhead_cli.app import run
-from talkhead_cli.batch.look import Look, look_at
-from talkhead_cli.dub import FILM_CRF
 from talkhead_cli.evaluation.stream import read_video_header
 from talkhead_cli.film import FilmReader, load_film
+from talkhead_cli.film_rules import FILM_CRF
 from tests.cli.conftest import Talkhead, contents
 from tests.conftest import ROOT, decode_audio, decode_frames, leftovers, run_ffmpeg
 
@@ -138,18 +137,31 @@ def test_film_is_never_replaced(talkhead: Talkhead, film: Path, short_wav: Path)
     assert film.read_bytes() == before
 
 
-def test_a_batch_refuses_films(film: Path) -> None:
-    kind = "portrait:mediapipe:"
-    problem = look_at(Look(str(film), (kind,), 600.0))[kind]["problem"]
-    assert (
-        problem == f"{film}: is a film, and a batch takes pictures; dub it with `talkhead render`"
-    )
+@pytest.mark.slow
+def test_a_batch_dubs_films(
+    talkhead: Talkhead, film: Path, astronaut_png: Path, short_wav: Path, tmp_path: Path
+) -> None:
+    manifest, out, alone = tmp_path / "jobs.csv", tmp_path / "videos", tmp_path / "alone.mp4"
+    rows = [f"{film},{short_wav},a.mp4,", f"{astronaut_png},{short_wav},b.mp4,128"]
+    manifest.write_text("\n".join(["portrait,audio,output,size", *rows]) + "\n")
+    done = talkhead("batch", manifest, "--out-dir", out, "--json")
+    assert done.code == 0, done.err
+    assert talkhead("render", film, short_wav, "-o", alone, "--no-sidecar").code == 0
+    assert (out / "a.mp4").read_bytes() == alone.read_bytes()
+    record = json.loads((out / "a.json").read_text())
+    assert record["portrait"] == str(film)
+    assert (record["settings"]["fps"], record["settings"]["crf"]) == (RATE, FILM_CRF)
+    assert read_video_header(out / "b.mp4").fps == 25
+    before = (out / "a.mp4").stat()
+    again = talkhead("batch", manifest, "--out-dir", out, "--resume", "--json")
+    assert again.code == 0, again.err
+    assert (out / "a.mp4").stat().st_mtime_ns == before.st_mtime_ns
 
 
 def test_page_on_dubbing_is_true() -> None:
     from talkhead_cli import film as films
     from talkhead_cli.face.portrait import MIN_SCALED_FACE
-    from talkhead_models import dubbing, film_face
+    from talkhead_models import film_face, film_looks, jaw_warp
 
     page = (ROOT / "docs" / "dubbing.md").read_text()
     for words in (
@@ -159,6 +171,8 @@ def test_page_on_dubbing_is_true() -> None:
         f"from {film_face.YAW_NONE:.0f} on",
         f"`--crf` is {FILM_CRF} unless",
         f"({films.BACKWARD_BYTES >> 20} MB of them)",
-        f"over {max(dubbing.RING_DISTANCES)} outer-eye distances",
+        f"for longer than {film_looks.HIDDEN_SECONDS} s",
+        f"the face is {films.TRACKED_FACE} pixels wide",
+        f"over {max(jaw_warp.RING_DISTANCES)} outer-eye distances",
     ):
         assert words in page

@@ -53,6 +53,20 @@ def test_files_are_what_their_names_say(
     assert leftovers(case.folder) == []
 
 
+@pytest.mark.usefixtures("stand_in")
+def test_two_files_of_one_name_say_how_to_keep_the_record_of_the_first(
+    case: Case, talkhead: Talkhead
+) -> None:
+    (case.folder / "clip.json").write_text("{}")
+    line = ["render", case.portrait, case.audio, "-o", case.folder / "clip.webm", "--alpha"]
+    done = talkhead(*line)
+    assert done.code == 3
+    assert "clip.json: exists already" in done.err
+    assert "--no-sidecar" in done.err
+    assert talkhead(*line, "--no-sidecar", "--fps", "5").code == 0
+    assert (case.folder / "clip.json").read_text() == "{}"
+
+
 def test_folder_of_pictures(case: Case, talkhead: Talkhead) -> None:
     path = case.folder / "take.2"
     arguments = ["render", case.portrait, case.audio, "--alpha", "-o"]

@@ -69,7 +69,7 @@ def test_renders(
     name: str, talkhead: Talkhead, astronaut_png: Path, short_wav: Path, tmp_path: Path
 ) -> None:
     output = tmp_path / "out.mp4"
-    given = ["-o", output, "--preset", name, "--device", "cpu", "--json"]
+    given = ["-o", output, "--preset", name, "--device", "cpu", "--size", "128", "--json"]
     done = talkhead("render", astronaut_png, short_wav, *given)
     assert done.code == 0, done.err
     assert done.events[-1]["event"] == "done"
@@ -77,6 +77,6 @@ def test_renders(
     assert record["settings"]["preset"] == name
     assert len(record["bundles"][name]) == 64
     assert probe_media(output).audio_codec == "aac"
-    frames = decode_frames(output, 256, 256).astype(np.int16)
+    frames = decode_frames(output, 128, 128).astype(np.int16)
     assert len(frames) == 30
     assert np.abs(np.diff(frames, axis=0)).max() > 20, "nothing moves"

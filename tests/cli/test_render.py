@@ -169,13 +169,19 @@ def test_relative_and_hostile_names(
     assert probe_media(tmp_path / "-o ut.mp4").has_video
 
 
-def test_speech_from_standard_input(astronaut_png: Path, short_wav: Path, tmp_path: Path) -> None:
-    with short_wav.open("rb") as speech:
-        given = ["render", astronaut_png, "-", "-o", tmp_path / "out.mp4"]
-        with start_process(*given, stdin=speech) as process:
-            out, error = process.communicate(timeout=120)
-    assert process.returncode == 0, error
-    assert out.decode() == f"{tmp_path / 'out.mp4'}\n"
+@pytest.mark.usefixtures("stand_in")
+def test_speech_from_standard_input(
+    talkhead: Talkhead,
+    astronaut_png: Path,
+    short_wav: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with short_wav.open() as speech:
+        monkeypatch.setattr("sys.stdin", speech)
+        done = talkhead("render", astronaut_png, "-", "-o", tmp_path / "out.mp4")
+    assert done.code == 0, done.err
+    assert done.out == f"{tmp_path / 'out.mp4'}\n"
     assert len(decode_audio(tmp_path / "out.mp4")) == pytest.approx(1.2 * 16000, abs=320)
 
 

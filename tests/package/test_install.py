@@ -75,8 +75,8 @@ def elsewhere(tmp_path: Path) -> Path:
     return folder
 
 
-def use(python: Path, elsewhere: Path, expected: Path, portrait: Path, speech: Path) -> None:
-    """Do the main job with an installed talkhead."""
+def find_all(python: Path, elsewhere: Path, expected: Path) -> Path:
+    """Insist that an installed talkhead finds its own code, presets and weights; its command."""
     talkhead = python.parent / "talkhead"
     where = (
         "import talkhead_cli, talkhead_models as m; print(talkhead_cli.__file__); print(m.__file__)"
@@ -87,6 +87,12 @@ def use(python: Path, elsewhere: Path, expected: Path, portrait: Path, speech: P
         assert Path(line).is_relative_to(expected)
     assert "crf: 18" in check(talkhead, "presets", "show", "talkhead", cwd=elsewhere)
     check(talkhead, "models", "verify", cwd=elsewhere)
+    return talkhead
+
+
+def use(python: Path, elsewhere: Path, expected: Path, portrait: Path, speech: Path) -> None:
+    """Do the main job with an installed talkhead."""
+    talkhead = find_all(python, elsewhere, expected)
     check(talkhead, "render", portrait, speech, "-o", "out.mp4", cwd=elsewhere)
     assert len(decode_frames(elsewhere / "out.mp4", 256, 256)) == 30
 
@@ -110,13 +116,13 @@ def test_wheel_renders_from_an_unrelated_folder(
     use(python, elsewhere, tmp_path / "environment", astronaut_png, short_wav)
 
 
-def test_editable_install_renders_from_an_unrelated_folder(
-    elsewhere: Path, tmp_path: Path, astronaut_png: Path, short_wav: Path
+def test_editable_install_finds_its_own_from_an_unrelated_folder(
+    elsewhere: Path, tmp_path: Path
 ) -> None:
     python = make_environment(tmp_path / "environment")
     options = ["-q", "--no-deps", "--no-index", "--no-build-isolation", "--editable"]
     check(sys.executable, "-m", "pip", "--python", python, "install", *options, ROOT)
-    use(python, elsewhere, ROOT, astronaut_png, short_wav)
+    find_all(python, elsewhere, ROOT)
 
 
 def test_wheel_holds_what_is_needed_and_no_more(wheel: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from talkhead_models import topology as topo
 from talkhead_models.basis import FaceBasis
 from talkhead_models.motion import MOTION_SIZE, FaceMotion
+from talkhead_models.planes import planes_of
 from talkhead_models.renderer import FaceRenderer
 
 COLOURS = [(0, 255, 0), (255, 0, 255)]
@@ -134,3 +135,36 @@ def test_transparent_pictures_keep_their_alpha(astronaut: np.ndarray, mask: np.n
     assert (
         np.abs(over(frame, (255, 255, 255)) - make(white, mask).render(motion()[:1])[0]).max() <= 3
     )
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+def test_transparent_pictures_before_a_colour_are_their_alpha_over_it(
+    colour: tuple[int, int, int], astronaut: np.ndarray, mask: np.ndarray
+) -> None:
+    """In every pixel of every frame, at sharp edges as well."""
+    sharp = np.where(mask > 0.5, np.float32(1), mask)
+    white = np.rint(astronaut * sharp[..., None] + 255 * (1 - sharp[..., None])).astype(np.uint8)
+    cut, opaque = make(white, mask), make(white, mask)
+    cut.cutout = cut.body.cut_out(sharp, (255, 255, 255))
+    opaque.flatten(sharp, (255, 255, 255), colour)
+    frames, wanted = cut.render(motion()), opaque.render(motion())
+    assert (np.abs(wanted[1:].astype(int) - wanted[:1]).max(-1) > 20).mean() > 0.02
+    assert np.abs(over(frames, colour) - wanted).max() <= 2
+    planes = opaque.render_planes(motion()[1:2])
+    np.testing.assert_array_equal(planes, planes_of(wanted[1])[None])
+
+
+def test_nothing_is_painted_beside_a_person_cut_out(
+    astronaut: np.ndarray, mask: np.ndarray
+) -> None:
+    renderer = make(astronaut, mask)
+    half = mask.copy()
+    half[:, : round(float(renderer.rig.mesh[13, 0]))] = 0
+    renderer.keep_inside(half)
+    for painter in renderer.painters:
+        assert painter.share is not None
+        height, width = painter.share.shape[:2]
+        assert (height, width) == (painter.spec.height, painter.spec.width)
+        middle = painter.share[height // 2, :, 0]
+        assert middle[: width // 2].max() < 0.05
+        assert middle[3 * width // 4] > 0.95

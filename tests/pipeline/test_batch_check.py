@@ -20,10 +20,18 @@ from talkhead_cli.batch.check import DictFacts, Plan, plan_batch
 from talkhead_cli.batch.files import look_at_all
 from talkhead_cli.batch.job import BatchRequest, Control
 from talkhead_cli.batch.look import Look, look_at, portrait_kind
-from talkhead_cli.batch.verdict import video_size
-from talkhead_cli.errors import AudioError, InputError, MediaError, UsageError, WeightsError
+from talkhead_cli.batch.verdict import check_film_face, video_size
+from talkhead_cli.errors import (
+    AudioError,
+    InputError,
+    MediaError,
+    NoFaceError,
+    UsageError,
+    WeightsError,
+)
 from talkhead_cli.face import load_portrait
 from talkhead_cli.ffmpeg_binary import ffmpeg_path
+from talkhead_cli.film_rules import FILM_CRF
 from talkhead_cli.settings import RenderSettings, resolve_settings
 from talkhead_models.bundle import WEIGHTS_VARIABLE, weights_folder
 from tests.conftest import make_tone, run_ffmpeg, save_picture
@@ -121,6 +129,17 @@ def test_what_a_good_row_becomes(studio: Studio):
     assert 0 < plan.estimate_bytes < plan.free_bytes
 
 
+def test_a_style_is_part_of_its_row(studio: Studio):
+    styled = {**GOOD, "output": "b.mp4", "style": "film.mp4"}
+    plan = studio.plan({**GOOD, "output": "a.mp4"}, styled)
+    assert not plan.faults
+    plain, row = plan.jobs
+    assert (plain.style, row.style) == (None, str(studio.folder / "film.mp4"))
+    assert plain.key != row.key
+    plan = studio.plan({**GOOD, "style": "bars.mp4"})
+    assert [(fault.row, fault.column) for fault in plan.faults] == [(1, "style")]
+
+
 def test_every_fault_of_every_row_is_told_at_once(studio: Studio):
     studio.out.mkdir()
     (studio.out / "there.mp4").write_bytes(b"video")
@@ -200,12 +219,42 @@ def test_portraits_are_judged_as_a_render_would(studio: Studio):
         except InputError as error:
             wanted[row] = str(error).replace(str(path), picture)
             continue
-        kind = portrait_kind("mediapipe", None)
+        kind = portrait_kind("mediapipe")
         value = look_at(Look(str(path), (kind,), 1.0))[kind]
         assert video_size("", value, resolve_settings(None, options)) == (width, height)
     plan = studio.plan(*({**GOOD, "portrait": name, **options} for name, options in PORTRAITS))
     assert {fault.row: fault.message for fault in plan.faults} == wanted
     assert len(wanted) == 8
+
+
+def test_films_are_judged_as_a_render_would(studio: Studio):
+    film = {"portrait": "film.mp4", "audio": "speech.wav"}
+    plan = studio.plan(film, {**film, "fps": 30, "crf": 20, "size": 128}, GOOD)
+    assert not plan.faults
+    own, asked, picture = plan.jobs
+    assert (own.settings["fps"], own.settings["crf"], own.num_frames) == (10, FILM_CRF, 12)
+    assert (asked.settings["fps"], asked.settings["crf"]) == (30, 20)
+    assert asked.given == own.given == ("crf", "fps")
+    assert picture.given == ()
+    assert len({job.key for job in plan.jobs}) == 3
+    assert own.cost > picture.cost * own.num_frames / picture.num_frames
+    # What does not go with films is told as the render tells it, and where it stands.
+    bad = studio.plan(
+        {**film, "alpha": "yes", "crop": "face"},
+        {"portrait": "film.mp4", "drive": "sound.mp4"},
+        {**film, "portrait": "bars.mp4"},
+    )
+    assert told(bad)[:4] == [(1, "crop"), (1, "alpha"), (2, "audio"), (2, "drive")]
+    assert told(bad)[4:] == [(3, "portrait")]
+    words = [fault.message for fault in bad.faults]
+    assert words[1] == "film.mp4 is a film and keeps its background: leave --alpha out"
+    assert "leave --drive out" in words[3]
+    assert words[4] == "bars.mp4: no face is seen; give a film of one talking person"
+    assert not bad.jobs
+    value = {"width": 640, "height": 480, "face_width": 60.0, "faces": []}
+    check_film_face("film.mp4", value, RenderSettings())
+    with pytest.raises(NoFaceError, match="only 24 pixels wide"):
+        check_film_face("film.mp4", value, RenderSettings(size=256))
 
 
 def test_recordings_are_judged_as_a_render_would(studio: Studio):
@@ -379,7 +428,7 @@ def test_a_file_that_kills_its_reader_is_one_fault(
     assert not studio.plan({**GOOD, "audio": "killer.flac"}).faults, "not held against it for ever"
 
 
-def test_transparent_pictures_are_looked_at_on_their_background(studio: Studio):
+def test_pictures_of_nothing_are_refused(studio: Studio):
     with Image.open(studio.folder / "ann.png") as image:
         image.putalpha(0)
         image.save(studio.folder / "clear.png")

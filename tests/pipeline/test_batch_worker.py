@@ -12,7 +12,7 @@ from talkhead_cli.batch.job import Job
 from talkhead_cli.errors import OutOfMemory
 from talkhead_cli.hashing import sha256_of
 from talkhead_cli.settings import resolve_settings
-from tests.conftest import SPEECH
+from tests.conftest import SPEECH, run_ffmpeg
 
 
 @pytest.fixture
@@ -54,6 +54,22 @@ def test_networks_are_loaded_once_and_a_row_is_taken_over(job: Job) -> None:
     assert worker.adopt(job) is None
     Path(job.output).unlink()
     assert worker.adopt(job) is None
+
+
+def test_a_film_is_dubbed_with_what_the_plan_says(job: Job, tmp_path: Path) -> None:
+    film = tmp_path / "film.mp4"
+    still = ["-loop", 1, "-i", job.portrait, "-t", 1, "-r", 10, "-vf", "scale=320:-2"]
+    run_ffmpeg(*still, "-pix_fmt", "yuv420p", film)
+    settings = {**job.settings, "fps": "20", "crf": 20, "size": None}
+    dubbed = replace(job, portrait=str(film), settings=settings, given=("crf", "fps"))
+    loads = worker.networks().loads
+    outcome = worker.render_job(dubbed, "cpu")
+    assert outcome.state == "done", outcome.message
+    assert outcome.loads <= loads + 1
+    made = outcome.made
+    assert (made["width"], made["fps"], made["num_frames"]) == (320, 20, 10)
+    record = json.loads(Path(job.output).with_suffix(".json").read_text())
+    assert (record["portrait"], record["settings"]["crf"]) == (str(film), 20)
 
 
 def test_files_travel_where_no_folder_is_shared(job: Job) -> None:

@@ -115,6 +115,7 @@ def test_frames_equal_to_the_real_ones_have_no_error(portrait: Portrait) -> None
     assert worse["mouth_ssim"] < 0.8
 
 
+@pytest.mark.slow
 def test_heldout_measures_a_clip(
     filmed: Clip,
     tmp_path: Path,

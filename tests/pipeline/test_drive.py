@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from talkhead_cli.drive import load_drive, sound_start
+from talkhead_cli.drive import DrivingClip, load_drive, sound_start
 from talkhead_cli.errors import InputError, NoFaceError
 from talkhead_cli.face import Portrait
 from talkhead_cli.pipeline import TalkingHeadPipeline
@@ -34,10 +34,22 @@ def assert_same_motion(
     assert correlation(wanted.lids.mean(1), found.lids.mean(1)) > least
 
 
+@pytest.fixture(scope="module")
+def absolute(filmed: Filmed) -> DrivingClip:
+    """All of the clip."""
+    return load_drive(filmed.path, 60, relative=False)
+
+
+@pytest.fixture(scope="module")
+def relative(filmed: Filmed) -> DrivingClip:
+    """All of the clip, seen from its first frame."""
+    return load_drive(filmed.path, 60)
+
+
 def test_the_motion_that_made_a_clip_is_found_in_it(
-    lively: TalkingHeadPipeline, filmed: Filmed
+    lively: TalkingHeadPipeline, filmed: Filmed, absolute: DrivingClip
 ) -> None:
-    clip = load_drive(filmed.path, 60, relative=False)
+    clip = absolute
     assert clip.motion.num_frames == FILMED_FRAMES
     assert (clip.motion.fps, clip.lost_frames, clip.warnings) == (25, 0, [])
     assert_same_motion(lively, filmed.motion, clip.motion)
@@ -47,29 +59,37 @@ def test_the_motion_that_made_a_clip_is_found_in_it(
 
 
 def test_drives_another_portrait(
-    lively: TalkingHeadPipeline, portrait: Portrait, filmed: Filmed
+    lively: TalkingHeadPipeline, portrait: Portrait, relative: DrivingClip
 ) -> None:
-    motion = load_drive(filmed.path, 60).lasting(1.0)
+    motion = relative.lasting(1.0)
     frames = np.concatenate(list(lively.render(portrait, [motion], 25)))
     assert frames.shape == (25, *portrait.image.shape)
     assert np.abs(np.diff(frames.astype(int), axis=0)).mean((1, 2, 3)).min() > 0
 
 
-def test_relative_begins_in_the_portraits_pose(filmed: Filmed) -> None:
-    relative, absolute = (load_drive(filmed.path, 60, relative=way).motion for way in (True, False))
-    assert np.abs(relative.rotation[0]).max() < 1e-6
-    assert np.abs(absolute.rotation[0]).max() > 1e-3
-    np.testing.assert_array_equal(relative.expression, absolute.expression)
+def test_relative_begins_in_the_portraits_pose(
+    relative: DrivingClip, absolute: DrivingClip
+) -> None:
+    assert np.abs(relative.motion.rotation[0]).max() < 1e-6
+    assert np.abs(absolute.motion.rotation[0]).max() > 1e-3
+    np.testing.assert_array_equal(relative.motion.expression, absolute.motion.expression)
+
+
+WIDE = ["-vf", "scale=iw/2:ih,setsar=2"]
+"""Pixels that are not square."""
 
 
 @pytest.mark.parametrize(
     ("name", "options"),
     [
-        ("fast.mp4", ["-r", "50"]),
-        ("ntsc.mov", ["-r", "30000/1001", "-c:v", "mjpeg", "-q:v", "3"]),
+        pytest.param("fast.mp4", ["-r", "50"], marks=pytest.mark.slow),
+        ("ntsc.mov", ["-r", "30000/1001", "-c:v", "mjpeg", "-q:v", "3", *WIDE]),
         ("web.webm", ["-c:v", "libvpx", "-b:v", "2M", "-deadline", "realtime", "-cpu-used", "8"]),
-        ("large.mkv", ["-vf", "scale=1300:-2", "-c:v", "mpeg4", "-q:v", "3"]),
-        ("wide.mp4", ["-vf", "scale=iw/2:ih,setsar=2"]),
+        pytest.param(
+            "large.mkv",
+            ["-vf", "scale=1300:-2", "-c:v", "mpeg4", "-q:v", "3"],
+            marks=pytest.mark.slow,
+        ),
         ("uneven.mkv", ["-vf", "select='mod(n,5)'", "-fps_mode", "vfr"]),
     ],
 )
@@ -144,11 +164,11 @@ def test_refusals(filmed: Filmed, tmp_path: Path) -> None:
         load_drive(SPEECH, 60)
 
 
-def test_lengths_that_differ_are_told(filmed: Filmed) -> None:
+def test_lengths_that_differ_are_told(filmed: Filmed, relative: DrivingClip) -> None:
     part = load_drive(filmed.path, 2.0)
     assert part.duration_seconds == 2.0
     assert "only its first 1.9 s" in (part.length_warning(1.9) or "")
-    whole = load_drive(filmed.path, 60)
+    whole = relative
     assert whole.length_warning(FILMED_SECONDS) is None
     assert "ends 2.0 s before the sound" in (whole.length_warning(FILMED_SECONDS + 2) or "")
     assert whole.lasting(FILMED_SECONDS + 2).num_frames == FILMED_FRAMES + 53

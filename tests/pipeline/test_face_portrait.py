@@ -235,6 +235,23 @@ def test_alpha_limits_the_mask(tmp_path, astronaut):
     assert (portrait.image[:, 400:] == (0, 255, 0)).all()
 
 
+def test_a_colour_behind_changes_nothing_but_the_colour(tmp_path, astronaut):
+    """Nothing that networks find depends on it: not the mesh, not the person's outline."""
+    rows, columns = np.indices((512, 512))
+    alpha = np.clip(200 - np.hypot(rows - 120, columns - 220), 0, 1)
+    path = tmp_path / "cut.png"
+    Image.fromarray(np.dstack([astronaut, np.rint(255 * alpha).astype(np.uint8)])).save(path)
+    white, green = load_portrait(path), load_portrait(path, background="#00ff00")
+    assert (white.image[-1, 0].tolist(), green.image[-1, 0].tolist()) == ([255] * 3, [0, 255, 0])
+    for name in ("mesh", "person_mask", "seen", "alpha"):
+        np.testing.assert_array_equal(getattr(white, name), getattr(green, name))
+    inside = alpha == 1
+    np.testing.assert_array_equal(green.image[inside], astronaut[inside])
+    share = green.alpha[..., None]
+    wanted = astronaut * share + np.array([0, 255, 0]) * (1 - share)
+    assert np.abs(green.image - wanted).max() <= 1
+
+
 def test_same_picture_same_portrait(folder, portrait):
     again = load_portrait(folder / "astronaut.png")
     np.testing.assert_array_equal(again.mesh, portrait.mesh)

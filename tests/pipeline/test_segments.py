@@ -122,7 +122,7 @@ def test_an_interrupted_render_is_byte_for_byte_the_other(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("talkhead_cli.timing.PROGRESS_SECONDS", 0.0)
-    chosen = RenderSettings.model_validate({"device": "cpu", "fps": 30, "size": 160})
+    chosen = RenderSettings.model_validate({"device": "cpu", "fps": 20, "size": 160})
     whole = render_file(chosen, hopper_png, speech, tmp_path / "whole.mp4")
     assert {path.name for path in tmp_path.iterdir()} == {"whole.mp4", "whole.json"}
 

@@ -13,7 +13,8 @@ from PIL import Image
 
 from talkhead_cli import film as film_module
 from talkhead_cli.evaluation.stream import read_video_header
-from talkhead_cli.film import Film, FilmReader, Track, is_film, scaled_choice
+from talkhead_cli.film import Film, FilmReader, is_film
+from talkhead_cli.film_track import Track, scaled_choice
 from tests.conftest import make_tone, run_ffmpeg
 
 CARD = ("-f", "lavfi", "-i", "testsrc=s=96x64:r=25:d=2")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from talkhead_models import topology as topo
 from talkhead_models.basis import FaceBasis, Pose, lip_gaps, rotation_matrix
 from talkhead_models.body import Placed
-from talkhead_models.dubbing import JawWarp, mouth_mask, restore_above
+from talkhead_models.dubbing import restore_above
 from talkhead_models.film_face import (
     RAMP_SECONDS,
     SUBNASALE,
@@ -22,6 +22,8 @@ from talkhead_models.film_face import (
     lip_weights,
     runs,
 )
+from talkhead_models.jaw_warp import JawWarp
+from talkhead_models.lip_texture import mouth_mask
 from talkhead_models.motion import EXPRESSION_SIZE, FaceMotion
 from talkhead_models.patches import MOUTH
 

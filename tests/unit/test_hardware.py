@@ -14,6 +14,7 @@ from talkhead_cli.encoding import hardware_options, picture_options
 from talkhead_cli.errors import MediaError
 from talkhead_cli.formats import ENCODERS
 from talkhead_cli.hardware import HARDWARE, choose_encoder, find_hardware, tell_fallback
+from talkhead_cli.settings import RenderSettings
 
 
 @pytest.fixture(autouse=True)
@@ -105,3 +106,8 @@ def test_every_encoder_is_told_quality_and_colours(codec: str, encoder: str) -> 
     if codec != "prores":
         better, worse = (hardware_options(encoder, crf) for crf in (10, 40))
         assert better != worse
+
+
+def test_frames_made_on_a_gpu_are_encoded_in_software_unless_asked() -> None:
+    wish = RenderSettings(device="cuda:0").encoder
+    assert choose_encoder("h264", wish, 512, 512) == "libx264"

@@ -13,7 +13,7 @@ from talkhead_models.articulation import (
     Articulation,
     fit_moves,
 )
-from talkhead_models.liveliness import EventConfig, events, start_events
+from talkhead_models.liveliness import EventConfig, blinks, gaze_shifts, start_events
 
 CONFIG = EventConfig()
 
@@ -22,7 +22,9 @@ def run(seed: int, chunks: list[int]) -> tuple[np.ndarray, np.ndarray]:
     state = start_events(CONFIG, seed)
     lids, gaze, first = [], [], 0
     for count in chunks:
-        one, two, state = events(CONFIG, seed, state, first, np.zeros((count, 3), np.float32))
+        pace = 1 + np.sin((first + np.arange(count)) / 20).astype(np.float32)
+        one, state = blinks(CONFIG, seed, state, first, pace)
+        two, state = gaze_shifts(CONFIG, seed, state, first, count)
         lids.append(one)
         gaze.append(two)
         first += count
@@ -56,13 +58,15 @@ def test_blinks_are_as_people_blink() -> None:
     assert 5 <= np.median(rates) <= 40
 
 
-def test_eyes_stay_with_the_camera_when_the_head_turns() -> None:
-    state = start_events(CONFIG, 0)
-    still = np.zeros((10, 3), np.float32)
-    turned = still + np.array([0, 0.1, 0], np.float32)
-    _, rest, _ = events(CONFIG, 0, state, 0, still)
-    _, back, _ = events(CONFIG, 0, state, 0, turned)
-    assert (back[:, 0] < rest[:, 0]).all()
+def test_blinks_wait_for_a_better_moment() -> None:
+    """Ten seconds in which time stands still have no blink but one that is under way; then it comes soon."""
+    for seed in range(4):
+        state = start_events(CONFIG, seed)
+        _, state = blinks(CONFIG, seed, state, 0, np.ones(100, np.float32))
+        still, state = blinks(CONFIG, seed, state, 100, np.zeros(250, np.float32))
+        assert still[15:].max() == 0
+        soon, _ = blinks(CONFIG, seed, state, 350, np.full(100, 8, np.float32))
+        assert soon.max() > 0.9
 
 
 def make_articulation() -> Articulation:

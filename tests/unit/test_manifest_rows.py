@@ -136,6 +136,15 @@ def test_filmed_motion_is_taken_as_it_is():
     assert read({**FILES, "drive": "film.mp4", "pose_scale": "2"})[0].settings.pose_scale == 2.0
 
 
+def test_a_style_is_a_file_and_no_business_of_filmed_motion():
+    draft, faults = read({**FILES, "style": "host.mp4"})
+    assert not faults
+    assert draft.files["style"] == "/studio/host.mp4"
+    assert draft.settings.pose_scale == 1.0
+    _, faults = read({**FILES, "style": "host.mp4", "drive": "film.mp4"})
+    assert [column for column, _ in faults] == ["style"]
+
+
 def test_paths_are_made_absolute(tmp_path: Path):
     draft, faults = read(
         {"portrait": "../ann.png", "drive": "/film.mp4", "bundle": "b.safetensors"}

@@ -174,6 +174,16 @@ def test_files_that_are_cut_off_are_refused(length: int, tmp_path: Path) -> None
     refused(path, "not a motion file")
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """Good files by suffix."""
+    folder, found = tmp_path_factory.mktemp("whole"), {}
+    for suffix in (".npz", ".csv"):
+        save_motion(folder / f"m{suffix}", random_motion(3))
+        found[suffix] = (folder / f"m{suffix}").read_bytes()
+    return found
+
+
 @given(
     changes=st.lists(st.tuples(st.floats(0, 1), st.integers(1, 255)), min_size=1, max_size=4),
     cut=st.integers(0, 30),
@@ -184,12 +194,11 @@ def test_damaged_files_are_read_or_refused_but_never_crash(
     changes: list[tuple[float, int]],
     cut: int,
     suffix: str,
+    whole: dict[str, bytes],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     path = tmp_path_factory.getbasetemp() / f"damaged{suffix}"
-    save_motion(path, random_motion(3))
-    good = path.read_bytes()
-    content = bytearray(good)
+    content = bytearray(whole[suffix])
     for place, change in changes:
         content[round(place * (len(content) - 1))] ^= change
     start = len(content) // 2

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from talkhead_cli.formats import PLANAR
 from talkhead_cli.media import VideoWriter
 from talkhead_cli.pictures import PictureWriter
 from talkhead_cli.result import OutputOptions
@@ -21,7 +22,8 @@ LONG, SHORT = 5000, 100
 
 def scene(target: Path | None) -> Any:
     portrait = SimpleNamespace(image=np.zeros((128, 128, 3), np.uint8))
-    return SimpleNamespace(portrait=portrait, target=target)
+    pipeline = SimpleNamespace(gives_planes=PLANAR.__contains__)
+    return SimpleNamespace(portrait=portrait, target=target, pipeline=pipeline)
 
 
 @pytest.fixture(autouse=True)
