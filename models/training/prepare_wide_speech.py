@@ -1,4 +1,4 @@
-"""Stage S1b: more speech for the encoder: sixty languages, more voices and manners, real faults of recordings.
+"""Stage S1b: more speech for the encoder: 54 languages, more voices and manners, real faults of recordings.
 
 Adds shards beside those of `prepare_speech.py`, of the same arrays and one more: ``noisy`` (N, 80) float16, the log-mel
 of the same waveform after `sound_faults.spoiled`; ``mel`` is of the clean one. Sources:

@@ -309,9 +309,7 @@ def train(run: Run, arguments: argparse.Namespace) -> float:
 def write_bundle(average: SpeechEncoder, path: Path, minutes: float, note: str) -> None:
     """The averaged weights as a bundle."""
     tensors, config = speech_encoder_tensors(average.eval())
-    sources = (
-        "flite, festival and espeak-ng synthesis in sixty languages; GRID speaker 1 (CC BY 4.0)"
-    )
+    sources = "flite, festival and espeak-ng synthesis in 54 languages; GRID speaker 1 (CC BY 4.0)"
     metadata = {
         "data_tier": "permissive",
         "data": f"{minutes:.0f} min: {sources}; a few minutes of other real speech",

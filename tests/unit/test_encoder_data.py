@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "models" / "training"))
 
+from average_speech import average
 from festival_voices import voice_visemes
 from language_texts import LANGUAGE_TEXTS
 from manners import breath, join, laughter, pause, sung_vowels, voiced
@@ -168,3 +169,19 @@ def test_phones_of_the_voices() -> None:
     with pytest.raises(KeyError):
         voice_visemes("ru", "ψ")
     assert ipa_visemes("ε") == ipa_visemes("ɛ"), "Danish is written with the Greek letter"
+
+
+def test_the_mean_of_two_encoders_with_closures_lifted() -> None:
+    torch.manual_seed(1)
+    first, second = (SpeechEncoder(SpeechConfig()).eval() for _ in range(2))
+    states = [first.state_dict(), second.state_dict()]
+    made = average(states, [3.0, 1.0], 0.5)
+    name = "project.weight"
+    wanted = 0.75 * states[0][name] + 0.25 * states[1][name]
+    torch.testing.assert_close(made.state_dict()[name], wanted)
+    plain = average(states, [3.0, 1.0], 0.0)
+    mel = torch.randn(1, 20, 80) - 3
+    lifted = made(mel).visemes - plain(mel).visemes
+    expected = torch.zeros(NUM_VISEMES)
+    expected[BILABIAL] = 0.5
+    torch.testing.assert_close(lifted, expected.expand_as(lifted), atol=1e-5, rtol=0)
