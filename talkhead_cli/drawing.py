@@ -21,7 +21,8 @@ def in_order(
 
     Args:
         work: done in threads of its own, in each of which torch uses no others.
-        pieces: asked for one after another in the caller's thread, as many as threads ahead of what is handed out.
+        pieces: asked for one after another in the caller's thread, one more than threads ahead of what is handed out:
+            while the caller is busy, no thread is idle.
         threads: pieces worked on at once.
 
     Raises:
@@ -35,7 +36,7 @@ def in_order(
     try:
         for piece in pieces:
             waiting.append((piece, pool.submit(work, piece)))
-            if len(waiting) > threads:
+            if len(waiting) > threads + 1:
                 first, result = waiting.popleft()
                 yield first, result.result()
         while waiting:

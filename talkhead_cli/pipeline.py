@@ -49,7 +49,7 @@ OWN_FROM, OWN_FULL = 0.02, 0.08
 """Inner-lip gaps, in outer-eye distances, from which a portrait shows its mouth, and from which it shows it well."""
 
 FRAME_MEMORY = 96 * 2**20
-"""Bytes of frames held at once by two threads: a piece each, and one that is being written."""
+"""Bytes of frames held at once by two threads: a piece each, one that waits, and one that is being written."""
 
 MAX_THREADS = 4
 """Pieces drawn at once: beyond that they wait for memory, and for Python."""
@@ -213,7 +213,7 @@ class TalkingHeadPipeline:
             self._rehearse(drawn)
         self.timings["prepare"] += time.perf_counter() - started
         # Of any number of threads alike: networks round a batch otherwise than each of its frames.
-        fits = FRAME_MEMORY // 3 // portrait.image.nbytes
+        fits = FRAME_MEMORY // 4 // portrait.image.nbytes
         if isinstance(drawn, BatchRenderer):
             fits = min(BATCH_MEMORY // portrait.image.nbytes, drawn.most_frames())
         most = int(np.clip(fits, 1, self.max_frames))

@@ -28,7 +28,7 @@ from talkhead_cli.result import (
     motion_event,
 )
 from talkhead_cli.settings import RenderSettings
-from talkhead_cli.sidecar import sidecar_path, versions, write_sidecar
+from talkhead_cli.sidecar import describe, sidecar_path, write_sidecar
 from talkhead_cli.speech_encoder import SPEECH_BUNDLE, speech_encoder, speech_hash
 from talkhead_cli.standard_input import keep_standard_input
 from talkhead_cli.timing import Clock, Ticker
@@ -383,7 +383,8 @@ class RenderRun:
         result = self._result(scene.portrait, performance, scene.target)
         if result.sidecar is not None:
             check_free(result.sidecar, self.options.overwrite)
-            write_sidecar(result.sidecar, self._record(scene, performance, result))
+            record = describe(scene, performance, result, self.settings, motion_out)
+            write_sidecar(result.sidecar, record)
             undo.callback(result.sidecar.unlink, missing_ok=True)
         return result
 
@@ -404,24 +405,3 @@ class RenderRun:
             dry_run=self.options.dry_run,
             resumed_frames=self.resumed_frames,
         )
-
-    def _record(
-        self, scene: Scene, performance: Performance, result: RenderResult
-    ) -> dict[str, Any]:
-        """What the sidecar says."""
-        made = result.to_event()
-        for key in ("event", "sidecar", "dry_run"):
-            del made[key]
-        clip, motion_out = performance.clip, self.options.motion_out
-        heard = {} if scene.inputs.movers else {SPEECH_BUNDLE: speech_hash()}
-        return {
-            "talkhead": __version__,
-            **scene.inputs.to_event(),
-            **made,
-            "seed": self.settings.seed,
-            "device": self.settings.device,
-            "settings": self.settings.model_dump(mode="json"),
-            "bundles": {**scene.pipeline.hashes, **(clip.bundles if clip else heard)},
-            **({"motion_out": str(motion_out)} if motion_out else {}),
-            "versions": versions(),
-        }

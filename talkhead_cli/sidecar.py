@@ -6,10 +6,16 @@ import json
 import sys
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from talkhead_cli import __version__
 from talkhead_cli.errors import InputError
 from talkhead_cli.paths import publish, temporary_beside
+from talkhead_cli.speech_encoder import SPEECH_BUNDLE, speech_hash
+
+if TYPE_CHECKING:
+    from talkhead_cli.result import Performance, RenderResult, Scene
+    from talkhead_cli.settings import RenderSettings
 
 VERSIONED = ("torch", "numpy", "mediapipe", "opencv-python")
 
@@ -35,6 +41,32 @@ def write_sidecar(path: Path, record: dict[str, Any]) -> None:
         raise InputError(f"{path}: cannot be written ({error.strerror})") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def describe(
+    scene: Scene,
+    performance: Performance,
+    result: RenderResult,
+    settings: RenderSettings,
+    motion_out: Path | None,
+) -> dict[str, Any]:
+    """What is to be known of a render: all that went in, all that came out."""
+    made = result.to_event()
+    for key in ("event", "sidecar", "dry_run"):
+        del made[key]
+    clip = performance.clip
+    heard = {} if scene.inputs.movers else {SPEECH_BUNDLE: speech_hash()}
+    return {
+        "talkhead": __version__,
+        **scene.inputs.to_event(),
+        **made,
+        "seed": settings.seed,
+        "device": settings.device,
+        "settings": settings.model_dump(mode="json"),
+        "bundles": {**scene.pipeline.hashes, **(clip.bundles if clip else heard)},
+        **({"motion_out": str(motion_out)} if motion_out else {}),
+        "versions": versions(),
+    }
 
 
 def versions() -> dict[str, str]:

@@ -21,7 +21,7 @@ def test_results_come_in_order(pieces, threads):
 
 
 @pytest.mark.parametrize("threads", [1, 3])
-def test_no_more_than_the_threads_are_ahead(threads):
+def test_one_more_than_the_threads_are_ahead(threads):
     asked: list[int] = []
 
     def pieces() -> Iterator[int]:
@@ -32,7 +32,7 @@ def test_no_more_than_the_threads_are_ahead(threads):
     coming = in_order(str, pieces(), threads)
     for number in range(10):
         assert next(coming) == (number, str(number))
-        assert len(asked) == number + 1 + threads
+        assert len(asked) == number + 2 + threads
     coming.close()
 
 
