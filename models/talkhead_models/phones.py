@@ -58,7 +58,7 @@ _IPA_GROUPS: dict[str, str] = {
     "UW": "w u ʊ ʍ y ʏ ɥ ʉ ɯ",
     "OH": "o ɔ ɒ ø œ ɤ ɵ ɞ ɶ",
     "AA": "a ɑ ʌ ɐ",
-    "AE": "æ ɛ e",
+    "AE": "æ ɛ ε e",
     "IY": "i ɪ j",
     "AX": "ə ɨ ɘ ɰ ᵻ",
 }

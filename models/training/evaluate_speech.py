@@ -2,7 +2,9 @@
 
 Sets: an unheard flite voice, unheard espeak-ng voice variants, unheard languages, GRID speakers other than the one
 trained on, and (where given) recordings with phone labels: ``*.lab`` (HTK, 100 ns) and ``*.phones`` (flite -psdur)
-beside ``.wav`` or ``.flac`` files. Each clean and with noise at 10 dB.
+beside ``.wav`` or ``.flac`` files. Each clean and with noise at 10 dB. With ``--data`` a minute of each set is made
+again and goes through white noise, other voices and music at 10 dB, a telephone and a room (`spoilt_sets`). Several
+bundles are measured one after another.
 
 Launch (about 20 seconds)::
 
@@ -135,44 +137,74 @@ def measure(
     return figures | {f"recall_{name}": value for name, value in zip(VISEMES, recall, strict=True)}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--work", type=Path, default=Path("data/train"))
-    parser.add_argument("--speech", type=Path, help="folder of recordings with .lab or .phones")
-    parser.add_argument("--bundle", default="speech", help="name or path")
-    parser.add_argument("--groups", action="store_true", help="recall of every viseme too")
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    encoder = load_speech_encoder(arguments.bundle)
-    columns = [
+COLUMNS = (
+    *(
         "accuracy",
         "pbm_recall",
         "pbm_precision",
         "pbm_events",
         "silence_recall",
         "silence_precision",
-    ]
-    columns += ["fv_recall", "voicing", "pitch_octaves"]
-    sets = test_sets(arguments.work, arguments.speech)
-    print("| set | noise | " + " | ".join(columns) + " |")
-    print("|" + "---|" * (len(columns) + 2))
-    results = {}
+    ),
+    *("fv_recall", "voicing", "pitch_octaves"),
+)
+
+
+def row_of(cells: list[str], figures: dict[str, float]) -> str:
+    """A row of a Markdown table."""
+    return "| " + " | ".join([*cells, *(f"{figures[column]:.2f}" for column in COLUMNS)]) + " |"
+
+
+def compare(
+    encoders: dict[str, SpeechEncoder],
+    sets: dict[str, list[dict[str, np.ndarray]]],
+    *,
+    groups: bool,
+) -> None:
+    """Print the tables of the sets, clean and with noise."""
+    print("| set | noise | bundle | " + " | ".join(COLUMNS) + " |")
+    print("|" + "---|" * (len(COLUMNS) + 3))
+    recalls = {}
     for name, pieces in sets.items():
         for decibels in (None, 10.0):
-            figures = results[name, decibels] = measure(encoder, pieces, decibels)
-            noise = "clean" if decibels is None else f"{decibels:.0f} dB"
-            print(
-                f"| {name} | {noise} | "
-                + " | ".join(f"{figures[column]:.2f}" for column in columns)
-                + " |"
-            )
-    if arguments.groups:
-        print("\n| viseme | " + " | ".join(sets) + " |\n|" + "---|" * (len(sets) + 1))
-        for viseme in VISEMES:
-            values = " | ".join(f"{results[name, None][f'recall_{viseme}']:.2f}" for name in sets)
-            print(f"| {viseme} | {values} |")
+            for bundle, encoder in encoders.items():
+                figures = measure(encoder, pieces, decibels)
+                noise = "clean" if decibels is None else f"{decibels:.0f} dB"
+                print(row_of([name, noise, bundle], figures), flush=True)
+                if decibels is None:
+                    recalls[name, bundle] = [figures[f"recall_{viseme}"] for viseme in VISEMES]
+    if groups:
+        print("\n| set | bundle | " + " | ".join(VISEMES) + " |\n|" + "---|" * (NUM_VISEMES + 2))
+        for (name, bundle), values in recalls.items():
+            print(f"| {name} | {bundle} | " + " | ".join(f"{value:.2f}" for value in values) + " |")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--work", type=Path, default=Path("data/train"))
+    parser.add_argument("--speech", type=Path, help="folder of recordings with .lab or .phones")
+    parser.add_argument("--data", type=Path, help="folder with clips.csv: measure faults too")
+    parser.add_argument("--bundle", nargs="+", default=["speech"], help="names or paths")
+    parser.add_argument("--groups", action="store_true", help="recall of every viseme too")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    encoders = {Path(name).stem: load_speech_encoder(name) for name in arguments.bundle}
+    sets = test_sets(arguments.work, arguments.speech)
+    compare(encoders, sets, groups=arguments.groups)
+    if arguments.data:
+        from spoilt_sets import spoilt_sets
+
+        names = [path.stem[5:] for path in sorted((arguments.work / "speech").glob("test_*.npz"))]
+        print()
+        for name, conditions in spoilt_sets(arguments.data, names).items():
+            for condition, pieces in conditions.items():
+                for bundle, encoder in encoders.items():
+                    print(
+                        row_of([name, condition, bundle], measure(encoder, pieces, None)),
+                        flush=True,
+                    )
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ import soxr
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "models"), str(ROOT / "models" / "training")]
 
-from espeak import Espeak  # noqa: E402
+from espeak import Espeak, EspeakError  # noqa: E402
 from speech_labels import Segment, label  # noqa: E402
 from speech_texts import OTHER_LANGUAGES, english_sentence, other_sentence  # noqa: E402
 
@@ -123,9 +123,11 @@ def espeak(rng: random.Random, folder: Path, voices: str) -> Iterator[Utterance]
             text = other_sentence(rng, language)
         variants = HELD_OUT_VARIANTS if voices == "variants" else VARIANTS
         voice = f"{language}+{rng.choice(variants.split())}"
-        spoken = engine.speak(
-            voice, text, rng.randint(110, 230), rng.randint(20, 80), rng.randint(20, 80)
-        )
+        numbers = rng.randint(110, 230), rng.randint(20, 80), rng.randint(20, 80)
+        try:
+            spoken = engine.speak(voice, text, *numbers)
+        except EspeakError:  # not every language goes with every variant
+            continue
         if spoken:
             yield spoken.wave, spoken.segments
 

@@ -24,6 +24,9 @@ ENVELOPE_SIZE = 16
 PITCH_SPREAD = 0.5
 """Largest change of pitch by `vary_pitch`, natural logarithm."""
 
+SPOILED_SHARE = 0.65
+"""How often a crop whose real faults are known is taken with them rather than with made-up ones."""
+
 Babble = Callable[[], np.ndarray]
 
 
@@ -43,6 +46,10 @@ CENTRES = mel_to_hz(np.linspace(MEL_LOW, MEL_TOP, NUM_MELS + 2)[1:-1])
 SPACING = (MEL_TOP - MEL_LOW) / (NUM_MELS + 1)
 
 
+FRAMED_MELS = ("mel", "noisy")
+"""Arrays of a crop that are spectra; the others are labels of its frames."""
+
+
 def stretch(rng: np.random.Generator, crop: dict, length: int) -> dict:
     """Speak faster or slower: frames read at another pace."""
     pace = np.exp(rng.uniform(np.log(0.78), np.log(1.3)))
@@ -50,8 +57,12 @@ def stretch(rng: np.random.Generator, crop: dict, length: int) -> dict:
     low = position.astype(int)
     share = (position - low).astype(np.float32)[:, None]
     nearest = np.minimum(np.round(position).astype(int), len(crop["viseme"]) - 1)
-    mel = crop["mel"][low] * (1 - share) + crop["mel"][low + 1] * share
-    return {"mel": mel} | {key: crop[key][nearest] for key in ("viseme", "voiced", "pitch")}
+    return {
+        key: array[low] * (1 - share) + array[low + 1] * share
+        if key in FRAMED_MELS
+        else array[nearest]
+        for key, array in crop.items()
+    }
 
 
 def warp_frequency(mel: np.ndarray, factor: float) -> np.ndarray:
@@ -113,7 +124,7 @@ def smear(rng: np.random.Generator, power: np.ndarray) -> np.ndarray:
     """Reverberation: an exponential tail on the power of each band."""
     span = np.arange(1, 40)
     tail = np.exp(-span / rng.uniform(3, 16))
-    tail *= rng.uniform(0.03, 0.6) / tail.sum()
+    tail *= rng.uniform(0.03, 1.1) / tail.sum()
     kernel = np.concatenate([[1.0], tail])
     size = 1024 if len(power) + 40 > 512 else 512
     spread = np.fft.irfft(
@@ -154,6 +165,47 @@ def vary_pitch(rng: np.random.Generator, mel: np.ndarray) -> np.ndarray:
     return np.asarray(envelope + warp_frequency(mel - envelope, factor), np.float32)
 
 
+def vary_voice(rng: np.random.Generator, mels: list[np.ndarray]) -> tuple[list[np.ndarray], float]:
+    """The same words by another voice into another microphone, the same one for each of the spectra.
+
+    Args:
+        rng: source of all randomness.
+        mels: (n, 80) float32 each, log10 power.
+
+    Returns:
+        As many spectra, and the factor that all frequencies were multiplied by.
+    """
+    factor = float(np.exp(rng.uniform(np.log(0.84), np.log(1.2))))
+    tilt = np.linspace(-0.5, 0.5, NUM_MELS, dtype=np.float32) * rng.uniform(-1.4, 1.4)
+    channel = smooth_curve(rng, NUM_MELS, 8, 0.25)
+    level = smooth_curve(rng, len(mels[0]), int(rng.integers(2, 9)), 0.12)[:, None]
+    return [warp_frequency(mel, factor) + tilt + channel + level for mel in mels], factor
+
+
+def at_level(rng: np.random.Generator, power: np.ndarray, speech: float) -> np.ndarray:
+    """Log-mel of a power, as if recorded quieter or louder; `speech` is the power of its loud frames."""
+    level = 10 ** rng.uniform(-2.8, 0.6)
+    return np.log10(np.maximum(power * level * 30.0 / max(speech, 1e-9), 10**FLOOR))
+
+
+def loud_power(power: np.ndarray) -> float:
+    """The 90th percentile of a spectrogram's frames."""
+    return float(np.sort(power.sum(axis=1))[int(0.9 * len(power))])
+
+
+def through_room(rng: np.random.Generator, mel: np.ndarray, babble: Babble) -> np.ndarray:
+    """A room, noise, another level and channel faults on (n, 80)."""
+    power = 10.0**mel
+    if rng.random() < 0.45:
+        power = smear(rng, power)
+    speech = loud_power(power)
+    if rng.random() < 0.85:
+        noise = noise_power(rng, len(mel), babble)
+        ratio = 10 ** (rng.uniform(0.7, 4.5) if rng.random() < 0.88 else rng.uniform(-0.3, 1.0))
+        power = power + noise * (speech / ratio / max(noise.sum(axis=1).mean(), 1e-12))
+    return finish(rng, degrade(rng, at_level(rng, power, speech)))
+
+
 def augment_sound(
     rng: np.random.Generator, mel: np.ndarray, babble: Babble
 ) -> tuple[np.ndarray, float]:
@@ -167,23 +219,8 @@ def augment_sound(
     Returns:
         (n, 80) float32, and the factor that all frequencies were multiplied by.
     """
-    length = len(mel)
-    factor = float(np.exp(rng.uniform(np.log(0.84), np.log(1.2))))
-    mel = warp_frequency(mel, factor)
-    mel = mel + np.linspace(-0.5, 0.5, NUM_MELS, dtype=np.float32) * rng.uniform(-1.4, 1.4)
-    mel = mel + smooth_curve(rng, NUM_MELS, 8, 0.25)
-    mel = mel + smooth_curve(rng, length, int(rng.integers(2, 9)), 0.12)[:, None]
-    power = 10.0**mel
-    if rng.random() < 0.45:
-        power = smear(rng, power)
-    speech = np.sort(power.sum(axis=1))[int(0.9 * length)]
-    if rng.random() < 0.85:
-        noise = noise_power(rng, length, babble)
-        ratio = 10 ** (rng.uniform(0.7, 4.5) if rng.random() < 0.88 else rng.uniform(-0.3, 1.0))
-        power = power + noise * (speech / ratio / max(noise.sum(axis=1).mean(), 1e-12))
-    level = 10 ** rng.uniform(-2.8, 0.6)  # as if recorded quieter or louder
-    mel = np.log10(np.maximum(power * level * 30.0 / max(speech, 1e-9), 10**FLOOR))
-    return finish(rng, degrade(rng, mel)), factor
+    (varied,), factor = vary_voice(rng, [mel])
+    return through_room(rng, varied, babble), factor
 
 
 def augment_crop(rng: np.random.Generator, crop: dict, babble: Babble, length: int) -> dict:
@@ -191,16 +228,27 @@ def augment_crop(rng: np.random.Generator, crop: dict, babble: Babble, length: i
 
     Args:
         rng: source of all randomness.
-        crop: mel (n, 80) float32, viseme, voiced, pitch (n,); n at least 1.3 times the length.
+        crop: mel (n, 80) float32, viseme, voiced, pitch, labelled (n,), and perhaps noisy (n, 80), the same frames
+            with faults that are real already; n at least 1.3 times the length.
         babble: draws mel (n, 80) of other speech, for the background.
         length: frames wanted.
 
     Returns:
-        The same keys, `length` frames each.
+        mel and the labels, `length` frames each, and clean (length, 80): the same voice without its faults.
     """
     item = stretch(rng, crop, length)
-    mel, factor = augment_sound(rng, item["mel"], babble)
-    return item | {"mel": mel, "pitch": item["pitch"] + np.float32(np.log2(factor))}
+    spoiled = item.pop("noisy", None)
+    if spoiled is not None and rng.random() < SPOILED_SHARE:
+        (clean, spoiled), factor = vary_voice(rng, [item["mel"], spoiled])
+        power = 10.0**spoiled
+        mel = finish(rng, at_level(rng, power, loud_power(power)))
+    else:
+        (clean,), factor = vary_voice(rng, [item["mel"]])
+        mel = through_room(rng, clean, babble)
+    power = 10.0**clean
+    clean = np.log10(np.maximum(power * (3.0 / max(loud_power(power), 1e-9)), 10**FLOOR))
+    pitch = item["pitch"] + np.float32(np.log2(factor))
+    return item | {"mel": mel, "clean": clean.astype(np.float32), "pitch": pitch}
 
 
 def noise_only(rng: np.random.Generator, length: int) -> dict:
@@ -210,8 +258,11 @@ def noise_only(rng: np.random.Generator, length: int) -> dict:
     if rng.random() < 0.15:
         mel = np.full_like(mel, FLOOR)
     zeros = np.zeros(length, np.float32)
+    mel = finish(rng, mel)
     return {
-        "mel": finish(rng, mel),
+        "mel": mel,
+        "clean": mel,
+        "labelled": np.ones(length, np.float32),
         "viseme": np.zeros(length, np.uint8),
         "voiced": zeros,
         "pitch": zeros,

@@ -140,7 +140,8 @@ def losses(
 def viseme_loss(model: Learner, crops: dict[str, torch.Tensor]) -> torch.Tensor:
     """Cross-entropy of the visemes of synthetic speech, read off the hidden channels."""
     logits = model.visemes(model.audio.hidden(crops["mel"])).transpose(1, 2)
-    return -(crops["viseme"] * functional.log_softmax(logits, -1)).sum(-1).mean()
+    named = (crops["viseme"] * functional.log_softmax(logits, -1)).sum(-1)
+    return -(named * crops["labelled"]).mean()
 
 
 def main_directions(pairs: list[Pair]) -> torch.Tensor:

@@ -143,6 +143,7 @@ def test_every_network_learns_and_the_trunk_begins_as_the_speech_encoders() -> N
     args = Namespace(batch=3, rig_batch=2, frames=30)
     loss, parts = losses(model, sampler, main_directions(pairs), args)
     crops = {"mel": torch.randn(1, 32, 80) - 3, "viseme": torch.eye(16)[None]}
+    crops["labelled"] = torch.ones(1, 16)
     (loss + viseme_loss(model, crops)).backward()
     assert set(parts) == {"match", "rig", "readout", "quiet"}
     without = {name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()}
