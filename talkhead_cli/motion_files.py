@@ -281,6 +281,7 @@ def read_npz(path: Path, max_seconds: float) -> SavedMotion:
             generated = bool(read("generated")) if "generated" in members else True
             arrays = {name: read(name, None, width) for name, width in WIDTHS.items()}
     except (RuntimeError, NotImplementedError, OverflowError) as error:
+        # zipfile's own, of an encrypted member, of a way to compress that it does not know, of sizes beyond all bounds.
         raise ValueError(f"it cannot be unpacked: {error}") from error
     lengths = {name: len(array) for name, array in arrays.items()}
     if len(set(lengths.values())) != 1:

@@ -196,6 +196,24 @@ def grid(rng: random.Random, folder: Path, data: str, speakers: str) -> Iterator
 # ---- shards -------------------------------------------------------------------------------------------------------
 
 
+def write_shard(path: Path, parts: list[dict[str, np.ndarray]]) -> None:
+    """Write utterances, each as `label` gives it, one behind the other; `offsets` tells where each begins."""
+    arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    arrays["offsets"] = np.cumsum([0] + [len(part["viseme"]) for part in parts])
+    partial = path.with_suffix(".partial.npz")
+    np.savez(partial, **arrays)
+    partial.replace(path)
+    frames = len(arrays["viseme"])
+    share = np.bincount(arrays["viseme"], minlength=16) / frames
+    log.info(
+        "%s: %.1f min, %d utterances, shares %s",
+        path.stem,
+        frames / 6000,
+        len(parts),
+        json.dumps(share.round(3).tolist()),
+    )
+
+
 def make_shard(
     path: Path, source: Callable[..., Iterator[Utterance]], minutes: float, arguments: tuple
 ) -> None:
@@ -211,19 +229,7 @@ def make_shard(
             frames += len(parts[-1]["viseme"])
             if frames >= minutes * 6000:
                 break
-    arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    arrays["offsets"] = np.cumsum([0] + [len(part["viseme"]) for part in parts])
-    partial = path.with_suffix(".partial.npz")
-    np.savez(partial, **arrays)
-    partial.replace(path)
-    share = np.bincount(arrays["viseme"], minlength=16) / frames
-    log.info(
-        "%s: %.1f min, %d utterances, shares %s",
-        path.stem,
-        frames / 6000,
-        len(parts),
-        json.dumps(share.round(3).tolist()),
-    )
+    write_shard(path, parts)
 
 
 def shards(

@@ -45,6 +45,7 @@ from prepare_speech import (  # noqa: E402
     decode_clip,
     dictionary_words,
     read_16k,
+    write_shard,
 )
 from sound_faults import spoiled  # noqa: E402
 from speech_labels import label  # noqa: E402
@@ -184,13 +185,7 @@ def make_shard(path: Path, source: Source, minutes: float, argument: str) -> Non
             frames += len(part["viseme"])
             if frames >= minutes * 6000:
                 break
-    arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    arrays["offsets"] = np.cumsum([0] + [len(part["viseme"]) for part in parts])
-    partial = path.with_suffix(".partial.npz")
-    np.savez(partial, **arrays)
-    partial.replace(path)
-    share = np.bincount(arrays["viseme"], minlength=16) / frames
-    log.info("%s: %.1f min, shares %s", path.stem, frames / 6000, share.round(3).tolist())
+    write_shard(path, parts)
 
 
 def main() -> None:

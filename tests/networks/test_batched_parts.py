@@ -267,8 +267,6 @@ def test_triton_covers_what_torch_does(meshes):
     pytest.importorskip("triton")
     from talkhead_models.batched.raster_triton import fill_triton
 
-    if not torch.cuda.is_available():
-        pytest.skip("no CUDA device")
     corners = torch.from_numpy(meshes[:, FaceBasis.load().triangles, :2]).cuda()
     edges = edges_of(corners, (170, 160))
     # The one rounds products before it adds them, the other does not.
@@ -279,8 +277,6 @@ def test_triton_covers_what_torch_does(meshes):
 @pytest.mark.gpu
 def test_triton_is_chosen_where_it_works():
     pytest.importorskip("triton")
-    if not torch.cuda.is_available():
-        pytest.skip("no CUDA device")
     assert choose_engine(torch.device("cuda")) == "triton"
 
 

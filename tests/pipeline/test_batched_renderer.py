@@ -284,8 +284,6 @@ def test_frames_of_large_faces_are_those_of_the_cpu(width, hopper_png, tmp_path,
 @pytest.mark.gpu
 @pytest.mark.parametrize("engine", ["torch", "triton"])
 def test_frames_of_a_gpu_are_those_of_the_cpu(engine, portrait, networks):
-    if not torch.cuda.is_available():
-        pytest.skip("no CUDA device")
     if engine == "triton":
         pytest.importorskip("triton")
     arguments = portrait.image, portrait.mesh, portrait.person_mask

@@ -50,7 +50,7 @@ class StagedSlot(Slot):
         return Outcome(job.row, job.key, "lost" if what == LOST else "done")
 
     def call(self, payload: bytes) -> tuple[str, Any]:
-        raise NotImplementedError
+        raise AssertionError("a worker on paper is asked for nothing but rows")
 
     def kill(self) -> None:
         pass
