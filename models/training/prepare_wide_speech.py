@@ -9,6 +9,7 @@ of the same waveform after `sound_faults.spoiled`; ``mel`` is of the clean one. 
 * sung and laughed vowels, breaths and long pauses made here (`manners`);
 * real clips of the permissive tier that are not held out, without labels: training takes the encoder's own answer to
   the clean sound as the target of the spoiled one (``labelled`` is 0);
+* eight shards more of the first kind, in crowds and halls (`sound_faults.crowded`);
 * ``WORK/read``: any recordings with transcripts, such as the public-domain ones among pocketsphinx's own tests.
 
 Launch (2 cores, about 10 minutes)::
@@ -47,7 +48,7 @@ from prepare_speech import (  # noqa: E402
     read_16k,
     write_shard,
 )
-from sound_faults import spoiled  # noqa: E402
+from sound_faults import crowded, spoiled  # noqa: E402
 from speech_labels import label  # noqa: E402
 from speech_texts import OTHER_LANGUAGES, english_sentence  # noqa: E402
 from splits import SINGLE_SPEAKER, is_held_out  # noqa: E402
@@ -146,12 +147,16 @@ def read_aloud(rng: random.Random, folder: Path, recordings: str) -> Iterator[Ut
             yield wave, segments
 
 
+CROWD = "wide_crowd"
+"""Shards of this name are spoilt by `crowded`."""
+
 Source = Callable[[random.Random, Path, str], Iterator[Utterance]]
 
 
 def sources(data: str, recordings: str) -> dict[str, tuple[Source, float, str]]:
     """Name of a shard to its source, its minutes, and the source's argument."""
     world = {f"wide_espeak_{letter}": (espeak_world, 12.0, "") for letter in "abcdefgh"}
+    world |= {f"{CROWD}_{letter}": (espeak_world, 12.0, "") for letter in "abcdefgh"}
     voices = {f"wide_festival_{voice}": (festival_voice, 5.0, voice) for voice in VOICES}
     return {
         "wide_espeak_a": world.pop("wide_espeak_a"),
@@ -168,6 +173,7 @@ def make_shard(path: Path, source: Source, minutes: float, argument: str) -> Non
     if path.exists():
         return
     rng, faults = random.Random(path.stem), np.random.default_rng(list(path.stem.encode()))
+    spoil = crowded if path.stem.startswith(CROWD) else spoiled
     recent: deque[np.ndarray] = deque(maxlen=20)
     parts: list[dict[str, np.ndarray]] = []
     frames = 0
@@ -178,7 +184,7 @@ def make_shard(path: Path, source: Source, minutes: float, argument: str) -> Non
             recent.append(wave)
             part = label(wave, segments)
             part["noisy"] = log_mel(
-                spoiled(wave, faults, lambda: recent[int(faults.integers(0, len(recent)))])
+                spoil(wave, faults, lambda: recent[int(faults.integers(0, len(recent)))])
             ).astype(np.float16)
             part["labelled"] = np.full(len(part["viseme"]), bool(segments), np.uint8)
             parts.append(part)

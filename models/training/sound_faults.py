@@ -130,19 +130,34 @@ def mixed(speech: Wave, noise: Wave, decibels: float) -> Wave:
 # ---- ways: each (wave, generator) -> wave of the same length, not shifted -----------------------------------------
 
 
-def room(wave: Wave, rng: Generator) -> Wave:
-    """Early reflections and a tail that decays by 60 dB in 0.15 to 1 s; the direct sound stays where it is."""
-    seconds = float(np.exp(rng.uniform(np.log(0.15), np.log(1.0))))
-    time = np.arange(int(seconds * SAMPLE_RATE)) / SAMPLE_RATE
-    tail = rng.standard_normal(len(time)) * 10 ** (-3 * time / seconds)
+def room(
+    wave: Wave,
+    rng: Generator,
+    seconds: tuple[float, float] = (0.15, 1.0),
+    direct: tuple[float, float] = (-2.0, 12.0),
+) -> Wave:
+    """Early reflections and a tail; the direct sound stays where it is.
+
+    Args:
+        wave: (n,) dry sound.
+        rng: source of all randomness.
+        seconds: range of the time in which the tail decays by 60 dB.
+        direct: range of the direct sound's level over the reverberation, in dB.
+
+    Returns:
+        (n,) sound in the room.
+    """
+    decay = float(np.exp(rng.uniform(*np.log(seconds))))
+    time = np.arange(int(decay * SAMPLE_RATE)) / SAMPLE_RATE
+    tail = rng.standard_normal(len(time)) * 10 ** (-3 * time / decay)
     tail[: int(0.004 * SAMPLE_RATE)] = 0
     damped = sosfilt(butter(1, rng.uniform(0.2, 0.9), output="sos"), tail)
     response = damped / max(float(np.sqrt((damped**2).sum())), 1e-9)
     for _ in range(int(rng.integers(2, 7))):
-        response[int(rng.uniform(0.001, min(0.03, seconds)) * SAMPLE_RATE)] += rng.uniform(
+        response[int(rng.uniform(0.001, min(0.03, decay)) * SAMPLE_RATE)] += rng.uniform(
             -0.4, 0.4
         )
-    response *= 10 ** (-rng.uniform(-2, 12) / 20)  # direct to reverberant
+    response *= 10 ** (-rng.uniform(*direct) / 20)  # direct to reverberant
     response[0] += 1
     return fftconvolve(wave, response)[: len(wave)]
 
@@ -196,6 +211,32 @@ def coded(wave: Wave, rng: Generator) -> Wave:
     return np.pad(back, (0, len(wave) - len(back)))
 
 
+def at_some_level(wave: Wave, rng: Generator) -> Wave:
+    """float32, at a peak between -45 and -3 dB of full scale."""
+    peak = max(float(np.abs(wave).max()), 1e-6)
+    return (wave / peak * 10 ** (-rng.uniform(3, 35) / 20)).astype(np.float32)
+
+
+def crowded(wave: Wave, rng: Generator, voices: Callable[[], Wave]) -> Wave:
+    """What speech of one person is hardest to follow through: other voices, a hall, or both.
+
+    Args:
+        wave: (n,) clean speech.
+        rng: source of all randomness.
+        voices: draws waves of other speech.
+
+    Returns:
+        (n,) float32, at a level as of `at_some_level`.
+    """
+    result = wave.astype(np.float64)
+    draw = rng.random()
+    if draw < 0.55:
+        result = room(result, rng, seconds=(0.35, 0.9), direct=(-2, 4))
+    if draw > 0.4:
+        result = mixed(result, babble_of(voices)(len(wave), rng), rng.uniform(4, 16))
+    return at_some_level(result, rng)
+
+
 def spoiled(wave: Wave, rng: Generator, voices: Callable[[], Wave]) -> Wave:
     """One or several faults in the order in which they happen: room, noise, microphone, line.
 
@@ -205,7 +246,7 @@ def spoiled(wave: Wave, rng: Generator, voices: Callable[[], Wave]) -> Wave:
         voices: draws waves of other speech.
 
     Returns:
-        (n,) float32, at a level between -45 and -3 dB of full scale.
+        (n,) float32, at a level as of `at_some_level`.
     """
     result = wave.astype(np.float64)
     if rng.random() < 0.4:
@@ -221,5 +262,4 @@ def spoiled(wave: Wave, rng: Generator, voices: Callable[[], Wave]) -> Wave:
     for way, share in ways:
         if rng.random() < share:
             result = way(result, rng)
-    peak = max(float(np.abs(result).max()), 1e-6)
-    return (result / peak * 10 ** (-rng.uniform(3, 35) / 20)).astype(np.float32)
+    return at_some_level(result, rng)
