@@ -270,6 +270,7 @@ class Run:
         if init:
             begun = torch.load(self.folder / f"{init}.pt", weights_only=True)
             self.encoder.load_state_dict(begun["average"])
+        self.encoder.requires_grad_(True)
         self.average = copy.deepcopy(self.encoder).eval()
         self.optimizer = torch.optim.AdamW(
             self.encoder.parameters(), weight_decay=0.02, betas=(0.9, 0.98)
