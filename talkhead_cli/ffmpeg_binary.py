@@ -6,13 +6,13 @@ import logging
 import os
 import re
 import shutil
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from talkhead_cli.errors import MediaError
+from talkhead_cli.watchdog import run_watched
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +21,9 @@ MIN_VERSION = (4, 4)
 """The first that can move a copied sound track to its start."""
 
 MIN_VERSION_TEXT = ".".join(map(str, MIN_VERSION))
+
+UNABLE = (126, 127)
+"""What shells and loaders end with that cannot run a program."""
 
 PROTOCOLS = "file,pipe,crypto,data"
 """All that ffmpeg may open: a playlist given as audio must not reach the network."""
@@ -73,14 +76,14 @@ def bundled_ffmpeg() -> str | None:
 @lru_cache(maxsize=8)
 def list_encoders(ffmpeg: str) -> frozenset[str]:
     """Names of the encoders an ffmpeg was built with; empty where it does not run."""
-    result = run_captured([ffmpeg, "-hide_banner", "-encoders"])
+    result = run_if_possible([ffmpeg, "-hide_banner", "-encoders"])
     lines = result.splitlines()
     return frozenset(parts[1] for parts in map(str.split, lines) if len(parts) > 1)
 
 
 def ffmpeg_version(ffmpeg: str) -> str:
     """The version an ffmpeg reports, or "unknown"."""
-    found = re.search(r"ffmpeg version (\S+)", run_captured([ffmpeg, "-version"]))
+    found = re.search(r"ffmpeg version (\S+)", run_if_possible([ffmpeg, "-version"]))
     return found.group(1) if found else "unknown"
 
 
@@ -91,21 +94,36 @@ def is_outdated(ffmpeg: str) -> bool:
 
 
 def run_captured(arguments: Sequence[str]) -> str:
-    """Both outputs of a short command as text; empty where it cannot be run."""
+    """Both outputs of an ffmpeg that looks at something, as text; that it does not like what it sees is no error.
+
+    Raises:
+        MediaError: it cannot be run, was killed, or hung.
+    """
+    name = arguments[0]
     try:
-        result = subprocess.run(
-            arguments,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=60,
-            check=False,
-            start_new_session=True,  # Ctrl-C in the terminal is not for it
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
+        result = run_watched(arguments, name, merged=True)
+    except OSError as error:
+        raise MediaError(f"{name} cannot be run ({error.strerror}): reinstall ffmpeg") from error
+    text = result.stdout.decode("utf-8", "replace")
+    if result.returncode < 0:
+        raise MediaError(f"{name} was killed by signal {-result.returncode}: reinstall ffmpeg")
+    if result.returncode in UNABLE:
+        last = "".join(text.strip().splitlines()[-1:])
+        raise MediaError(f"{name} cannot be run ({last}): reinstall ffmpeg")
+    return text
+
+
+def run_if_possible(arguments: Sequence[str]) -> str:
+    """As `run_captured`, but empty where it cannot be run.
+
+    Raises:
+        MediaError: it hung.
+    """
+    try:
+        return run_watched(arguments, arguments[0], merged=True).stdout.decode("utf-8", "replace")
+    except OSError as error:
         log.debug("%s: %s", arguments[0], error)
         return ""
-    return result.stdout.decode("utf-8", "replace")
 
 
 def file_url(path: str | Path) -> str:

@@ -40,6 +40,7 @@ from talkhead_cli.ffmpeg_binary import PROTOCOLS, ffmpeg_path, file_url
 from talkhead_cli.mel import Array
 from talkhead_cli.sample_blocks import BARE, BlockCutter
 from talkhead_cli.sound import PipedSound
+from talkhead_cli.watchdog import Watch, end_process, read_output, start_ffmpeg
 from talkhead_cli.wav_header import WavHeader, is_complete, parse_wav
 
 log = logging.getLogger(__name__)
@@ -85,6 +86,8 @@ class LiveSound:
         self._samples: Queue[Array | None] = Queue(round(WAITING_SECONDS / block_seconds))
         self._backlog = Backlog()
         self._decoder: subprocess.Popen[bytes] | None = None
+        self._watch: Watch | None = None
+        self._receiving = self._received = False
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed in __exit__
         self._threads: list[threading.Thread] = []
         self._wake, self._woken = os.pipe()
@@ -112,11 +115,13 @@ class LiveSound:
         self._backlog.abandon()
         self.let_go()
         if self._decoder is not None:
-            self._decoder.kill()
+            end_process(self._decoder)
         for thread in self._threads:
             thread.join()
         if self._decoder is not None:
             self._decoder.wait()
+        if self._watch is not None:
+            self._watch.__exit__(None, None, None)
         for descriptor in (self._wake, self._woken):
             os.close(descriptor)
         self._errors.close()
@@ -160,7 +165,11 @@ class LiveSound:
         self._pipe.append(reading)
         self._begin(lambda: self._feed(writing))
         options = self._input_options() | {"thread_queue_size": 64}
-        return PipedSound(reading, stream.codec, stream.sample_rate, options)
+        return PipedSound(reading, stream.codec, stream.sample_rate, options, self._is_silent)
+
+    def _is_silent(self) -> bool:
+        """Whether whoever sends the sound is waited for."""
+        return self._receiving and not self._received
 
     def stop(self) -> None:
         """Hand on nothing of what arrives from now on."""
@@ -203,6 +212,7 @@ class LiveSound:
                 self._start_decoder("pipe:0", self._input_options())
                 self._pass_on(first)
             self._backlog.end()
+            self._received = True
             # What follows the samples is read as well, so that the sender does not come to grief.
             while self._receive():
                 pass
@@ -255,7 +265,9 @@ class LiveSound:
     def _receive(self) -> bytes:
         """The next bytes of the pipe, nothing at its end or when told to stop."""
         assert isinstance(self._source, int)
+        self._receiving = True
         ready, _, _ = select.select([self._source, self._wake], [], [])
+        self._receiving = False
         if self._wake in ready:
             return b""
         data = os.read(self._source, PIECE)
@@ -277,17 +289,14 @@ class LiveSound:
             command += [f"-{name}", str(value)]
         command += ["-i", url, "-map", "0:a:0", "-ac", "1", "-f", "f32le", "-flush_packets", "1"]
         piped = isinstance(self._source, int)
-        # A session of its own: Ctrl-C in the terminal must reach us and not ffmpeg, which would end the sound.
-        self._decoder = subprocess.Popen(
-            [*command, "pipe:1"],
-            bufsize=0,
-            stdin=subprocess.PIPE if piped else subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            start_new_session=True,
+        stdin = subprocess.PIPE if piped else subprocess.DEVNULL
+        self._decoder = start_ffmpeg(
+            [*command, "pipe:1"], stdin, subprocess.PIPE, self._errors, bufsize=0
         )
+        self._watch = Watch(self._decoder, self._is_silent)
+        self._watch.__enter__()
         if self._closed.is_set():
-            self._decoder.kill()
+            end_process(self._decoder)
         self._begin(self._read)
 
     # The reader's and the feeder's threads.
@@ -296,10 +305,11 @@ class LiveSound:
         """Cut what the decoder gives into blocks."""
         assert self._decoder is not None
         assert self._decoder.stdout is not None
+        assert self._watch is not None
         cutter = None
         try:
-            with self._decoder.stdout as decoded:
-                while data := decoded.read(PIECE):
+            with self._decoder.stdout:
+                for data in read_output(self._decoder, self._watch, PIECE, self.name):
                     if cutter is None:
                         self._stream = self._find_stream()
                         cutter = self._cutter("f32le", self._stream.sample_rate)

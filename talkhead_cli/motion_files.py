@@ -17,7 +17,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from talkhead_cli.errors import InputError, UsageError
+from talkhead_cli.errors import InputError, UsageError, write_error
 from talkhead_cli.motion_csv import FASTEST, csv_text, read_csv
 from talkhead_cli.paths import check_output, publish, temporary_beside
 from talkhead_cli.playback import MotionSource, SavedMotion
@@ -152,6 +152,7 @@ def save_motion(path: Path | str, saved: SavedMotion | FaceMotion, overwrite: bo
     Raises:
         UsageError: the name ends otherwise.
         InputError: it cannot be written.
+        DiskFull: there is no room for it.
     """
     path = Path(path)
     saved = saved if isinstance(saved, SavedMotion) else SavedMotion(saved)
@@ -165,7 +166,7 @@ def save_motion(path: Path | str, saved: SavedMotion | FaceMotion, overwrite: bo
             temporary.write_text(csv_text(saved.motion, FaceBasis.load()), encoding="ascii")
         publish(temporary, target)
     except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror})") from error
+        raise write_error(path, error) from error
     finally:
         temporary.unlink(missing_ok=True)
 

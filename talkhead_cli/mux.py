@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import logging
-import subprocess
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from talkhead_cli.encoding import TAGGED, container_options
-from talkhead_cli.errors import MediaError
+from talkhead_cli.errors import DiskFull, MediaError
 from talkhead_cli.ffmpeg_binary import PROTOCOLS, file_url, probe_media
 from talkhead_cli.formats import MUXERS
 from talkhead_cli.paths import temporary_beside
 from talkhead_cli.sound import audio_arguments, encoded_arguments
+from talkhead_cli.watchdog import run_watched
 
 log = logging.getLogger(__name__)
 
@@ -109,16 +109,12 @@ def run_quietly(command: list[str], problem: str) -> None:
     Raises:
         MediaError: it failed; the message is the problem with its last line.
     """
-    # A session of its own: Ctrl-C in the terminal must not end it under a batch's row that is to be finished.
-    result = subprocess.run(
-        command,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        check=False,
-        start_new_session=True,
-    )
+    try:
+        result = run_watched(command, problem)
+    except OSError as error:
+        raise MediaError(f"{problem}: {command[0]} cannot be run ({error.strerror})") from error
     text = result.stderr.decode("utf-8", "replace")
     if "No space left on device" in text:
-        raise MediaError(f"{problem}: the disk is full; free some space and render again")
+        raise DiskFull(f"{problem}: the disk is full; free some space and render again")
     if result.returncode != 0:
         raise MediaError(f"{problem} ({''.join(text.strip().splitlines()[-1:])})")

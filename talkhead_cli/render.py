@@ -32,6 +32,7 @@ from talkhead_cli.sidecar import describe, sidecar_path, write_sidecar
 from talkhead_cli.speech_encoder import SPEECH_BUNDLE, speech_encoder, speech_hash
 from talkhead_cli.standard_input import keep_standard_input
 from talkhead_cli.timing import Clock, Ticker
+from talkhead_cli.unchanged import check_unchanged
 from talkhead_cli.writing import file_writer, write_frames
 
 if TYPE_CHECKING:
@@ -46,9 +47,6 @@ __all__ = ["OutputOptions", "RenderRun", "render_file", "speech_encoder"]
 
 STANDARD = "-"
 """In place of a path: standard input or output."""
-
-DRIVE_MARGIN = 0.2
-"""Seconds of a driving clip that are read beyond the sound's end, for the last frames to lie in between."""
 
 
 def ignore_event(event: Event) -> None:
@@ -123,6 +121,7 @@ class RenderRun:
     ) -> RenderResult:
         """See `render_file`."""
         target = self._check_paths(inputs, output)
+        self.stamps = inputs.stamps()
         # While ffmpeg looks at the sound, and mediapipe at the face.
         import_ahead("torch")
         start = {
@@ -290,12 +289,12 @@ class RenderRun:
             return self._replay(inputs.motion_in, audio, seconds)
         if drive is None:
             return Performance(audio, seconds or 0.0)
-        from talkhead_cli.drive import load_drive
+        from talkhead_cli.drive import MARGIN, load_drive
 
         with self.clock.stage("drive"), model_errors():
             clip = load_drive(
                 drive,
-                (self.settings.max_seconds if seconds is None else seconds) + DRIVE_MARGIN,
+                (self.settings.max_seconds if seconds is None else seconds) + MARGIN,
                 own_sound=audio == drive,
                 relative=self.settings.drive_pose == "relative",
             )
@@ -380,6 +379,8 @@ class RenderRun:
     def _finish(self, scene: Scene, performance: Performance, undo: ExitStack) -> RenderResult:
         """The result; all beside the video is in place before it, so that a video in place is a row that is done."""
         motion_out = self.options.motion_out
+        if scene.target is not None:
+            check_unchanged(self.stamps, "the render began")
         if motion_out is not None and self.recorder is not None:
             self.recorder.save(motion_out, self.options.overwrite)
             undo.callback(motion_out.unlink, missing_ok=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from talkhead_cli import __version__
-from talkhead_cli.errors import InputError
+from talkhead_cli.errors import write_error
 from talkhead_cli.paths import publish, temporary_beside
 from talkhead_cli.speech_encoder import SPEECH_BUNDLE, speech_hash
 
@@ -30,6 +30,7 @@ def write_sidecar(path: Path, record: dict[str, Any]) -> None:
 
     Raises:
         InputError: it cannot be written.
+        DiskFull: there is no room for it.
     """
     temporary = temporary_beside(path)
     try:
@@ -38,7 +39,7 @@ def write_sidecar(path: Path, record: dict[str, Any]) -> None:
         )
         publish(temporary, path)
     except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror})") from error
+        raise write_error(path, error) from error
     finally:
         temporary.unlink(missing_ok=True)
 

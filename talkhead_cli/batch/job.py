@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Literal, Protocol
 
 from talkhead_cli.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_ROWS_FAILED
+from talkhead_cli.unchanged import Stamp
 
 RUN_FOLDER = ".talkhead"
 """Folder of a run's state inside its output folder."""
@@ -43,6 +44,8 @@ class BatchRequest:
         sidecar: write a JSON file beside each video.
         dry_run: stop when everything is checked; nothing is written.
         max_attempts: times a row is started when its worker dies under it.
+        row_timeout: seconds after which a worker that does nothing is taken as hung, 0 = never; None takes the
+            backend's own.
     """
 
     manifest: Path | str
@@ -62,6 +65,7 @@ class BatchRequest:
     sidecar: bool = True
     dry_run: bool = False
     max_attempts: int = MAX_ATTEMPTS
+    row_timeout: float | None = None
 
 
 @dataclass(frozen=True)
@@ -105,6 +109,8 @@ class Job:
         max_attempts: give up when the run has started the row so often.
         files: contents by name ("portrait", "audio", "drive", "style"), sent along where no folder is shared.
         given: settings that a film must not replace by its own.
+        seen: size and time of change of each input by its path, when the manifest was checked.
+        bundles: sha256 of the weights by file name, likewise, the generator's as "generator".
     """
 
     row: int
@@ -125,6 +131,8 @@ class Job:
     style: str | None = None
     files: dict[str, bytes] = field(default_factory=dict)
     given: tuple[str, ...] = ()
+    seen: dict[str, Stamp] = field(default_factory=dict)
+    bundles: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

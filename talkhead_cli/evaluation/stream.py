@@ -19,6 +19,7 @@ from talkhead_cli.errors import InputError
 from talkhead_cli.media import PROTOCOLS, ffmpeg_path, file_url, run_captured
 from talkhead_cli.paths import check_input
 from talkhead_cli.settings import NTSC_RATES
+from talkhead_cli.watchdog import Watch, end_process, run_watched, start_ffmpeg
 
 log = logging.getLogger(__name__)
 
@@ -118,27 +119,28 @@ class VideoReader:
         self._command += ["-c:v", "ppm", "-pix_fmt", "rgb24"]
         self._process: subprocess.Popen[bytes] | None = None
         self._errors: IO[bytes] | None = None
+        self._watch: Watch | None = None
 
     def __enter__(self) -> VideoReader:
         self._errors = tempfile.TemporaryFile()
-        self._process = subprocess.Popen(
-            [*self._command, "-"],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            bufsize=1 << 20,
-            start_new_session=True,
+        command = [*self._command, "-"]
+        self._process = start_ffmpeg(
+            command, subprocess.DEVNULL, subprocess.PIPE, self._errors, bufsize=1 << 20
         )
+        self._watch = Watch(self._process)
+        self._watch.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
         assert self._process is not None
         assert self._errors is not None
+        assert self._watch is not None
         if self._process.poll() is None:
-            self._process.kill()
+            end_process(self._process)
         if self._process.stdout is not None:
             self._process.stdout.close()
         self._process.wait()
+        self._watch.__exit__(None, None, None)
         self._errors.close()
 
     def __iter__(self) -> Iterator[Frame]:
@@ -146,13 +148,19 @@ class VideoReader:
 
         Raises:
             InputError: not one frame can be decoded.
+            MediaError: ffmpeg was killed, or hung.
         """
         assert self._process is not None
         assert self._process.stdout is not None
-        while (frame := read_ppm(self._process.stdout)) is not None:
+        assert self._watch is not None
+        while True:
+            with self._watch.waiting:
+                frame = read_ppm(self._process.stdout)
+            if frame is None:
+                break
             self.num_frames += 1
             yield frame
-        self._process.wait()
+        self._watch.wait(self.path)
         self.complaint = self._first_words()
         if self.num_frames == 0:
             raise InputError(
@@ -187,7 +195,7 @@ def decoded_seconds(path: Path, stream: str) -> float | None:
     """
     command = [ffmpeg_path(), "-hide_banner", "-nostdin", "-protocol_whitelist", PROTOCOLS]
     command += ["-i", file_url(path), "-map", stream, "-f", "null", "-"]
-    result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    result = run_watched(command, path)
     times = re.findall(r"time=(\d+):(\d+):([\d.]+)", result.stderr.decode("utf-8", "replace"))
     if not times:
         return None
