@@ -21,6 +21,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from queue import Full, Queue
@@ -288,13 +289,11 @@ class LiveSound:
         for name, value in options.items():
             command += [f"-{name}", str(value)]
         command += ["-i", url, "-map", "0:a:0", "-ac", "1", "-f", "f32le", "-flush_packets", "1"]
-        piped = isinstance(self._source, int)
-        stdin = subprocess.PIPE if piped else subprocess.DEVNULL
+        stdin = subprocess.PIPE if self.is_piped else subprocess.DEVNULL
         self._decoder = start_ffmpeg(
             [*command, "pipe:1"], stdin, subprocess.PIPE, self._errors, bufsize=0
         )
-        self._watch = Watch(self._decoder, self._is_silent)
-        self._watch.__enter__()
+        self._watch = Watch(self._decoder, self._is_silent).__enter__()
         if self._closed.is_set():
             end_process(self._decoder)
         self._begin(self._read)
@@ -304,16 +303,14 @@ class LiveSound:
     def _read(self) -> None:
         """Cut what the decoder gives into blocks."""
         assert self._decoder is not None
-        assert self._decoder.stdout is not None
         assert self._watch is not None
         cutter = None
         try:
-            with self._decoder.stdout:
-                for data in read_output(self._decoder, self._watch, PIECE, self.name):
-                    if cutter is None:
-                        self._stream = self._find_stream()
-                        cutter = self._cutter("f32le", self._stream.sample_rate)
-                    cutter.push(data)
+            for data in read_output(self._decoder, self._watch, PIECE, self.name):
+                if cutter is None:
+                    self._stream = self._find_stream()
+                    cutter = self._cutter("f32le", self._stream.sample_rate)
+                cutter.push(data)
             if cutter is not None:
                 cutter.finish()
         except (OSError, TalkheadError) as error:
@@ -335,10 +332,8 @@ class LiveSound:
     def _put(self, block: Array | None) -> None:
         """Hand a block on as soon as there is room."""
         while not self._closed.is_set():
-            try:
+            with suppress(Full):
                 return self._samples.put(block, timeout=0.1)
-            except Full:
-                continue
         return None
 
     def _feed(self, descriptor: int) -> None:

@@ -242,8 +242,7 @@ class VideoWriter:
             pass_fds=(self.audio.descriptor,) if isinstance(self.audio, PipedSound) else (),
         )
         enlarge_pipe(self._process)
-        self._watch = Watch(self._process, self._is_held_up)
-        self._watch.__enter__()
+        self._watch = Watch(self._process, self._is_held_up).__enter__()
 
     def _is_held_up(self) -> bool:
         """Whether ffmpeg waits for somebody else: whoever takes the video, or whoever sends the sound."""

@@ -243,15 +243,14 @@ class RenderRun:
     def _load_portrait(self, path: Path) -> Portrait:
         from talkhead_cli.face import load_portrait
 
-        chosen = self.settings
         with self.clock.stage("face"), model_errors():
             portrait = load_portrait(
                 path,
-                face=chosen.face,
-                backend=chosen.face_backend,
-                background=chosen.background,
-                size=chosen.size,
-                crop=chosen.crop,
+                face=self.settings.face,
+                backend=self.settings.face_backend,
+                background=self.settings.background,
+                size=self.settings.size,
+                crop=self.settings.crop,
             )
         self.emit(face_event(portrait))
         self._warn(path, (*portrait.notes, *portrait.occlusions))

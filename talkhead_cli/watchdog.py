@@ -6,6 +6,7 @@ It is watched only while somebody waits for it: a live stream whose sound is sil
 from __future__ import annotations
 
 import logging
+import math
 import os
 import select
 import signal
@@ -169,17 +170,18 @@ def read_output(
         MediaError: it was killed, or hung.
     """
     assert process.stdout is not None
-    while True:
-        with watch.waiting:
-            data = process.stdout.read(num_bytes)
-        if not data:
-            break
-        yield data
+    with process.stdout:
+        while True:
+            with watch.waiting:
+                data = process.stdout.read(num_bytes)
+            if not data:
+                break
+            yield data
     watch.wait(name)
 
 
 def run_watched(
-    command: Sequence[str], name: object, *, merged: bool = False
+    command: Sequence[str], name: object, *, merged: bool = False, limit: float | None = None
 ) -> subprocess.CompletedProcess[bytes]:
     """Run ffmpeg to its end, and keep what it says.
 
@@ -187,12 +189,13 @@ def run_watched(
         command: its arguments, itself the first.
         name: of what it reads or writes, for messages.
         merged: standard error goes where standard output goes.
+        limit: seconds that it may do nothing; None has the usual patience.
 
     Raises:
         MediaError: it hung.
         OSError: it cannot be run.
     """
-    patience = Patience(ffmpeg_patience())
+    patience = Patience(min(ffmpeg_patience(), limit or math.inf))
     # A session of its own: Ctrl-C in the terminal must not end it under a batch's row that is to be finished.
     with subprocess.Popen(
         command,

@@ -127,8 +127,7 @@ class VideoReader:
         self._process = start_ffmpeg(
             command, subprocess.DEVNULL, subprocess.PIPE, self._errors, bufsize=1 << 20
         )
-        self._watch = Watch(self._process)
-        self._watch.__enter__()
+        self._watch = Watch(self._process).__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
