@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from talkhead_cli.errors import MediaError
-from talkhead_cli.watchdog import run_watched
+from talkhead_cli.watchdog import UNABLE, run_watched
 
 log = logging.getLogger(__name__)
 
@@ -21,9 +21,6 @@ MIN_VERSION = (4, 4)
 """The first that can move a copied sound track to its start."""
 
 MIN_VERSION_TEXT = ".".join(map(str, MIN_VERSION))
-
-UNABLE = (126, 127)
-"""What shells and loaders end with that cannot run a program."""
 
 PROTOCOLS = "file,pipe,crypto,data"
 """All that ffmpeg may open: a playlist given as audio must not reach the network."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -84,8 +85,7 @@ def kept_parts(target: Path, key: str) -> Iterator[Path]:
                 remove(path)
         try:
             lock.truncate(0)
-            lock.write(key)
-            lock.flush()
+            os.write(lock.fileno(), key.encode())
         except OSError as error:
             raise write_error(folder, error, "parts of the video cannot be kept") from error
         finished = False

@@ -28,7 +28,7 @@ from talkhead_cli.encoding import (
     device_arguments,
     picture_options,
 )
-from talkhead_cli.errors import DiskFull, MediaError
+from talkhead_cli.errors import DiskFull, InputError, MediaError
 from talkhead_cli.ffmpeg_binary import (
     PROTOCOLS,
     MediaInfo,
@@ -219,8 +219,13 @@ class VideoWriter:
         if self._wait() != 0 or "No space left on device" in self._error_text():
             raise self._failure()
         if self._temporary is not None:
-            if self._temporary.stat().st_size == 0:
-                raise self._failure()
+            try:
+                if self._temporary.stat().st_size == 0:
+                    raise self._failure()
+            except FileNotFoundError as error:
+                raise InputError(
+                    f"{self.path.parent}: the folder was removed while it was written to; render again"
+                ) from error
             check_whole(self._temporary, self.path, self.num_frames)
             if isinstance(self.audio, Path):
                 seconds = self.num_frames / self.fps

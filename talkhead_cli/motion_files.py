@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import zipfile
 import zlib
@@ -160,8 +161,10 @@ def save_motion(path: Path | str, saved: SavedMotion | FaceMotion, overwrite: bo
     temporary = temporary_beside(target)
     try:
         if path.suffix.lower() == ".npz":
-            with temporary.open("wb") as file:
-                write_npz(file, saved)
+            # Not into the file at once: numpy and a full disk leave a file behind that cannot be closed.
+            buffer = io.BytesIO()
+            write_npz(buffer, saved)
+            temporary.write_bytes(buffer.getvalue())
         else:
             temporary.write_text(csv_text(saved.motion, FaceBasis.load()), encoding="ascii")
         publish(temporary, target)

@@ -211,10 +211,10 @@ class SegmentedWriter:
         trace: TracebackType | None,
     ) -> None:
         assert self._pending is not None
-        if self._open is not None:
-            self._open.__exit__(kind, error, trace)
-            self._open = None
         try:
+            if self._open is not None and kind is not None:
+                self._open.__exit__(kind, error, trace)
+                self._open = None
             if kind is None:
                 self.finish()
                 self._pending.publish()

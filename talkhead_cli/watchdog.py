@@ -22,6 +22,9 @@ from talkhead_cli.patience import PATIENCE_VARIABLE, Patience, ffmpeg_patience
 
 log = logging.getLogger(__name__)
 
+UNABLE = (126, 127)
+"""What shells and loaders end with that cannot run a program."""
+
 REMEDY = (
     f"try again, reinstall ffmpeg if it does so once more, or give a slow disk more time with {PATIENCE_VARIABLE} "
     "(seconds)"
@@ -90,6 +93,8 @@ class Watch:
             raise MediaError(f"{name}: {self._hung}")
         if code < 0 and signals:
             raise MediaError(f"{name}: ffmpeg was killed by signal {-code}; try again")
+        if code in UNABLE and signals:
+            raise MediaError(f"{name}: ffmpeg cannot be run (exit status {code}): reinstall ffmpeg")
         return code
 
     def _watch(self) -> None:

@@ -82,7 +82,7 @@ def count_samples(stream: IO[bytes], start: int, end: int, video: bool = False) 
     for kind, begin, stop in read_boxes(stream, start, end):
         if kind == b"hdlr":
             stream.seek(begin + 8)
-            video = stream.read(4) == b"vide"
+            video = video or stream.read(4) == b"vide"  # QuickTime has a second one further in
         elif kind == b"stsz" and video:
             stream.seek(begin + 8)
             found.append(int.from_bytes(stream.read(4), "big"))

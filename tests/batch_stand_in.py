@@ -38,7 +38,7 @@ def make_job(folder: Path, row: int, **settings: Any) -> Job:
         row: its number.
         settings: "seconds" to take, "die_until": attempts that end in SIGKILL, "die_late": the first one does after
             its video is in place, "die_between": before that, but with its sidecar in place, "signal": that they end
-            in instead of SIGKILL, "hang_until": attempts that do nothing for ever, "size": zeros that the video has
+            in instead of SIGKILL, "hang_until": attempts that do nothing for ever, "busy": seconds of work, "size": zeros that the video has
             besides, "fail": with an error,
             "raise": where nothing may be raised; "status": say how far it is; "log": a file with a
             line for every video put in place.
@@ -105,6 +105,9 @@ def stand_in(job: Job, device: str) -> Outcome:
 def spend_time(chosen: dict[str, Any], attempts: int) -> None:
     """Take time; or die, or do nothing for ever, where that is asked for."""
     time.sleep(chosen.get("seconds", 0.0))
+    end = time.process_time() + chosen.get("busy", 0.0)
+    while time.process_time() < end:
+        pass
     if attempts <= chosen.get("die_until", 0):
         os.kill(os.getpid(), chosen.get("signal", signal.SIGKILL))
     if attempts <= chosen.get("hang_until", 0):

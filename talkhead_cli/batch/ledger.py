@@ -88,6 +88,8 @@ class Ledger:
             base.row_factory = sqlite3.Row
             version = base.execute("PRAGMA user_version").fetchone()[0]
             if not read_only:
+                if is_cut_off(self.path):
+                    raise sqlite3.DatabaseError("malformed: cut off")
                 base.execute("PRAGMA journal_mode = WAL")
                 found = base.execute("PRAGMA quick_check(1)").fetchone()[0]
                 if found != "ok":
@@ -121,8 +123,10 @@ class Ledger:
     def close(self) -> None:
         """Let go of the file; facts not yet committed are."""
         with self._errors():
-            self.commit_facts()
-            self._base.close()
+            try:
+                self.commit_facts()
+            finally:
+                self._base.close()
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -217,9 +221,10 @@ class Ledger:
 
     def commit_facts(self) -> None:
         """Put facts on the disk."""
-        if self._pending_facts:
+        pending, self._pending_facts = self._pending_facts, 0
+        # On a full disk SQLite takes everything back by itself.
+        if pending and self._base.in_transaction:
             self._base.execute("COMMIT")
-            self._pending_facts = 0
 
     # Runs
 
@@ -361,3 +366,15 @@ class Ledger:
             )
             if cursor.rowcount != 1:
                 raise InputError(f"{self.path}: has no row for {job.output}; was it changed?")
+
+
+def is_cut_off(path: Path) -> bool:
+    """Whether a SQLite file is shorter than it says: SQLite itself takes what is missing for zeros."""
+    log = Path(f"{path}-wal")
+    if log.exists() and log.stat().st_size:
+        return False  # what is missing is in there
+    with path.open("rb") as file:
+        head = file.read(32)
+        size = file.seek(0, 2)
+    page = int.from_bytes(head[16:18], "big")
+    return size < (65536 if page == 1 else page) * int.from_bytes(head[28:32], "big")

@@ -75,8 +75,9 @@ class RunLock:
             self._wait_for_workers()
             file.truncate(0)
             try:
-                json.dump(asdict(Holder(os.getpid(), socket.gethostname(), time.time())), file)
-                file.flush()
+                holder = Holder(os.getpid(), socket.gethostname(), time.time())
+                # Not by way of the buffer, which would be written again, and fail again, when the file is closed.
+                os.write(file.fileno(), json.dumps(asdict(holder)).encode())
             except OSError as error:
                 raise write_error(self.folder / RUN_LOCK, error) from error
         except BaseException:

@@ -124,9 +124,13 @@ class VideoReader:
     def __enter__(self) -> VideoReader:
         self._errors = tempfile.TemporaryFile()
         command = [*self._command, "-"]
-        self._process = start_ffmpeg(
-            command, subprocess.DEVNULL, subprocess.PIPE, self._errors, bufsize=1 << 20
-        )
+        try:
+            self._process = start_ffmpeg(
+                command, subprocess.DEVNULL, subprocess.PIPE, self._errors, bufsize=1 << 20
+            )
+        except BaseException:
+            self._errors.close()
+            raise
         self._watch = Watch(self._process).__enter__()
         return self
 

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from talkhead_cli import ffmpeg_binary
+from tests.batch_stand_in import stand_in_plan
 from tests.cli.conftest import batch, case, keep_logging, stand_in, talkhead
+from tests.faults.rows import InlineBackend, Rows
 
 __all__ = ["batch", "case", "keep_logging", "stand_in", "talkhead"]
 
@@ -82,3 +84,12 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
     yield make
     for folder in mounted:
         subprocess.run(["umount", "-l", str(folder)], check=False)
+
+
+@pytest.fixture
+def rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rows:
+    """A batch of stand-in rows in this process."""
+    monkeypatch.setattr("talkhead_cli.batch.run.plan_batch", stand_in_plan)
+    monkeypatch.setattr("talkhead_cli.batch.run.open_backend", lambda request: InlineBackend())
+    (tmp_path / "rows").mkdir()
+    return Rows(tmp_path / "rows", tmp_path / "rows" / "out")

@@ -43,7 +43,7 @@ ENCODING = {
         "yes noise | head -c 3000000 >&2; cat >/dev/null; exit 1",
         "exit status 1 .noise",
     ),
-    "leaves nothing and is content": ("cat >/dev/null", "exit status 0"),
+    "leaves nothing and is content": ("cat >/dev/null; exit 0", "exit status 0"),
     "leaves half a file and is content": (
         '"$REAL" "$@"; truncate -s -300 "$OUT"',
         "left a file that is cut off",
@@ -177,7 +177,7 @@ def test_what_cannot_be_run(
     path = ffmpeg_stand_in("exit 0", "all")
     path.write_bytes(content)
     path.chmod(mode)
-    with pytest.raises(MediaError, match="cannot be run|exec"):
+    with pytest.raises(MediaError, match="cannot be run"):
         READING[what][1](tone_wav)
 
 
