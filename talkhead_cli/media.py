@@ -28,7 +28,7 @@ from talkhead_cli.encoding import (
     device_arguments,
     picture_options,
 )
-from talkhead_cli.errors import DiskFull, InputError, MediaError
+from talkhead_cli.errors import DiskFull, InputError, MediaError, TalkheadError
 from talkhead_cli.ffmpeg_binary import (
     PROTOCOLS,
     MediaInfo,
@@ -219,13 +219,8 @@ class VideoWriter:
         if self._wait() != 0 or "No space left on device" in self._error_text():
             raise self._failure()
         if self._temporary is not None:
-            try:
-                if self._temporary.stat().st_size == 0:
-                    raise self._failure()
-            except FileNotFoundError as error:
-                raise InputError(
-                    f"{self.path.parent}: the folder was removed while it was written to; render again"
-                ) from error
+            if not self._temporary.exists() or self._temporary.stat().st_size == 0:
+                raise self._failure()
             check_whole(self._temporary, self.path, self.num_frames)
             if isinstance(self.audio, Path):
                 seconds = self.num_frames / self.fps
@@ -341,11 +336,14 @@ class VideoWriter:
         self._errors.seek(max(0, size - 4000))
         return self._errors.read().decode("utf-8", "replace")
 
-    def _failure(self) -> MediaError:
+    def _failure(self) -> TalkheadError:
         """The error for an ffmpeg that died, with its last words."""
         code = self._wait()
         text = self._error_text()
         where = "standard output" if self._temporary is None else f"{self.path}"
+        if self._temporary is not None and not self._temporary.exists():
+            folder = self._temporary.parent
+            return InputError(f"{folder}: was removed while it was written to; render again")
         if "No space left on device" in text:
             return DiskFull(f"{where}: the disk is full; free some space and render again")
         reason = f"was killed by signal {-code}" if code < 0 else f"failed with exit status {code}"

@@ -36,12 +36,11 @@ def make_job(folder: Path, row: int, **settings: Any) -> Job:
     Args:
         folder: output folder; row folders go below it.
         row: its number.
-        settings: "seconds" to take, "die_until": attempts that end in SIGKILL, "die_late": the first one does after
-            its video is in place, "die_between": before that, but with its sidecar in place, "signal": that they end
-            in instead of SIGKILL, "hang_until": attempts that do nothing for ever, "busy": seconds of work, "size": zeros that the video has
-            besides, "fail": with an error,
-            "raise": where nothing may be raised; "status": say how far it is; "log": a file with a
-            line for every video put in place.
+        settings: "seconds" to take, "busy": seconds of work besides, "die_until": attempts that end in SIGKILL, or in
+            another "signal", "die_late": the first one does after its video is in place, "die_between": before that,
+            but with its sidecar in place, "hang_until": attempts that do nothing for ever, "fail": with an error,
+            "raise": where nothing may be raised; "size": zeros that the video has besides; "status": say how far it
+            is; "log": a file with a line for every video put in place.
     """
     return Job(
         row=row,

@@ -52,8 +52,8 @@ def write_pictures(folder: Path) -> None:
             writer.write(noise(8, 4))
 
 
-def write_motion(folder: Path, suffix: str) -> None:
-    array = np.random.default_rng(0).normal(size=(600, MOTION_SIZE)).astype(np.float32)
+def write_motion(folder: Path, suffix: str, num_frames: int) -> None:
+    array = np.random.default_rng(0).normal(size=(num_frames, MOTION_SIZE)).astype(np.float32)
     save_motion(folder / f"out{suffix}", FaceMotion.from_array(array))
 
 
@@ -76,8 +76,8 @@ def keep_speech(folder: Path) -> None:
 WRITERS: dict[str, Callable[[Path], Any]] = {
     "video": write_video,
     "pictures": write_pictures,
-    "motion.npz": lambda folder: write_motion(folder, ".npz"),
-    "motion.csv": lambda folder: write_motion(folder, ".csv"),
+    "motion.npz": lambda folder: write_motion(folder, ".npz", 2000),
+    "motion.csv": lambda folder: write_motion(folder, ".csv", 400),
     "segments": write_segments,
     "speech": keep_speech,
     "sidecar": lambda folder: write_sidecar(folder / "out.json", {"words": "x" * 400_000}),

@@ -6,8 +6,10 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -112,8 +114,6 @@ def test_rows_whose_inputs_changed_are_not_sent(tmp_path: Path) -> None:
     for name in (job.portrait, job.audio):
         Path(str(name)).write_bytes(b"content")
     stamps = read_stamps([job.portrait, str(job.audio)])
-    from dataclasses import replace
-
     job = replace(job, seen=stamps)
     sent = pack(job)
     (tmp_path / "there").mkdir()
@@ -182,8 +182,6 @@ def test_leftovers_of_the_dead_are_removed_and_those_of_the_living_stay(tmp_path
         "(temporary_folder_beside(target) / '00000.mp4').write_bytes(b'segment')\n"
         "print(flush=True); time.sleep(1000)\n"
     )
-    import sys
-
     process = subprocess.Popen(
         [sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE
     )
@@ -204,7 +202,8 @@ def test_leftovers_of_the_dead_are_removed_and_those_of_the_living_stay(tmp_path
 
 
 def test_what_is_in_place_is_held_no_longer(tmp_path: Path) -> None:
-    before = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else 0
+    open_files = Path("/proc/self/fd")
+    before = len(list(open_files.iterdir())) if open_files.exists() else 0
     for number in range(30):
         temporary = temporary_beside(tmp_path / "a.json")
         temporary.write_text(str(number))
@@ -212,5 +211,5 @@ def test_what_is_in_place_is_held_no_longer(tmp_path: Path) -> None:
         temporary_beside(tmp_path / "b.json").replace(tmp_path / "b.json")
         temporary_folder_beside(tmp_path / "c").rmdir()
     if before:
-        assert len(os.listdir("/proc/self/fd")) <= before + 3
+        assert len(list(open_files.iterdir())) <= before + 3
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "b.json"]

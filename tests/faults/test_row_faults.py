@@ -23,6 +23,8 @@ from tests.batch_stand_in import make_job, stand_in
 from tests.cli.batch_process import Batch, alive, results, wait_until_gone
 from tests.conftest import ROOT
 
+STAND_IN = [sys.executable, "-m", "tests.cli.stand_in", "render"]
+
 
 def test_a_worker_that_hangs_is_killed_and_the_next_does_the_row(tmp_path: Path) -> None:
     jobs = [make_job(tmp_path, 1, hang_until=1)]
@@ -147,8 +149,7 @@ def test_a_render_with_little_memory_says_so(
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
     done = subprocess.run(
-        [sys.executable, "-m", "tests.cli.stand_in", "render", astronaut_png, short_wav, "-o"]
-        + [str(tmp_path / "out.mp4")],
+        [*STAND_IN, astronaut_png, short_wav, "-o", tmp_path / "out.mp4"],
         cwd=ROOT,
         capture_output=True,
         text=True,
