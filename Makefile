@@ -1,7 +1,8 @@
 # What a person types; the continuous integration types the same.
 #   make demo    render the built-in example to out/demo.mp4
 #   make test    lint, types and tests
-#   make kill    kill batches and a long render at random moments and look whether anything is lost (20 minutes)
+#   make faults  all that can go wrong, made to: kills, hung ffmpeg, full disks, clocks, edited files (40 minutes)
+#   make kill    of that, only the batches and the long render that are killed at random moments (30 minutes)
 #   make gallery PORTRAITS=folder SPEECH=recording    contact sheets of rendered portraits in out/gallery
 # Both make .venv first, where it is not there. Needs Python 3.10, 3.11 or 3.12 and nothing else.
 
@@ -13,7 +14,7 @@ PYTHON ?= $(shell for name in python3.12 python3.11 python3.10 python3 python; d
 	&& echo $$name && break; done)
 EXAMPLE ?= hopper
 
-.PHONY: help demo gallery test lint types tests slow kill format package clean
+.PHONY: help demo gallery test lint types tests slow faults kill format package clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -44,7 +45,11 @@ slow: $(VENV)/.installed-dev
 
 kill: $(VENV)/.installed-dev
 	$(BIN)/python tests/faults/kill_batch.py --kills 20
-	$(BIN)/python tests/faults/kill_long.py --seconds 300
+	$(BIN)/python tests/faults/kill_long.py --seconds 300 --kills 20
+
+faults: $(VENV)/.installed-dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/faults -m "slow or not slow" --deselect tests/faults/test_kill_batch.py
+	$(MAKE) kill
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
