@@ -32,7 +32,7 @@ from talkhead_cli.sidecar import describe, sidecar_path, write_sidecar
 from talkhead_cli.speech_encoder import SPEECH_BUNDLE, speech_encoder, speech_hash
 from talkhead_cli.standard_input import keep_standard_input
 from talkhead_cli.timing import Clock, Ticker
-from talkhead_cli.unchanged import check_unchanged
+from talkhead_cli.unchanged import check_unchanged, unless_changed
 from talkhead_cli.writing import file_writer, write_frames
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ class RenderRun:
             "settings": self.settings.model_dump(mode="json"),
         }
         self.emit(start)
-        with ExitStack() as stack:
+        with unless_changed(self.stamps, "the render began"), ExitStack() as stack:
             result = self._make(inputs, target, pipeline, stack)
         self.emit(result.to_event())
         return result

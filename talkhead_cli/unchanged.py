@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
-from talkhead_cli.errors import InputError
+from talkhead_cli.errors import InputError, TalkheadError
 
 Stamp = tuple[int, int]
 """Size in bytes and time of change in nanoseconds of a file."""
@@ -51,3 +52,17 @@ def check_unchanged(stamps: Mapping[str, Stamp], since: str) -> None:
         if now != stamp:
             how = "is gone" if now is None else "has changed"
             raise InputError(f"{path}: {how} since {since}; render again when it stays as it is")
+
+
+@contextmanager
+def unless_changed(stamps: Mapping[str, Stamp], since: str) -> Iterator[None]:
+    """Blame what goes wrong on a file that has changed, where one has; see `check_unchanged`.
+
+    Raises:
+        InputError: one has.
+    """
+    try:
+        yield
+    except TalkheadError:
+        check_unchanged(stamps, since)
+        raise

@@ -119,4 +119,4 @@ def test_the_command_line_refuses_a_swapped_bundle(
 ) -> None:
     swap_and_sign(weights(tmp_path, monkeypatch), "refiner-mouth", "refiner-eyes")
     swap_and_sign(Path(tmp_path / "weights"), "talkhead", "detail")
-    refused(case, talkhead, EXIT_WEIGHTS, "bundle")
+    refused(case, talkhead, EXIT_WEIGHTS, "reinstall talkhead")
