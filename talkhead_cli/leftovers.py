@@ -14,9 +14,14 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
-PREFIX = ".talkhead-"
-NAME = re.compile(r"\.talkhead-[a-z0-9_]{8}(\.\w{1,8})?")
-"""What `tempfile` makes of the prefix; folders of kept parts have longer names."""
+PREFIX = ".talkhead-tmp-"
+"""Beside outputs."""
+
+PRIVATE_PREFIX = "talkhead-tmp-"
+"""In the system's folder for temporary files."""
+
+NAME = re.compile(r"\.?talkhead-tmp-[a-z0-9_]{8}(\.\w{1,8})?")
+"""What `tempfile` makes of the prefixes."""
 
 _held: dict[Path, int] = {}
 """Temporary files of this process and the descriptors that hold them."""

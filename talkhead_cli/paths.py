@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from talkhead_cli.errors import InputError, PresetError, write_error
-from talkhead_cli.leftovers import PREFIX, hold, let_go, remove_leftovers
+from talkhead_cli.leftovers import PREFIX, PRIVATE_PREFIX, hold, let_go, remove_leftovers
 
 PICTURE_NAME = r"\d{6,}\.png"
 """What the pictures of a folder are called."""
@@ -209,6 +209,8 @@ class PendingFile:
 
 @contextmanager
 def private_folder() -> Iterator[Path]:
-    """A temporary folder of our own that is gone afterwards, whatever happens."""
-    with tempfile.TemporaryDirectory(prefix="talkhead-", ignore_cleanup_errors=True) as name:
+    """A temporary folder of our own that is gone afterwards; what a kill has left is removed by the next one."""
+    remove_leftovers(Path(tempfile.gettempdir()))
+    with tempfile.TemporaryDirectory(prefix=PRIVATE_PREFIX, ignore_cleanup_errors=True) as name:
+        hold(Path(name))
         yield Path(name)

@@ -144,8 +144,8 @@ class Ledger:
             )
         if "malformed" in words or "not a database" in words:
             return InputError(
-                f"{self.path}: the state of the batch is damaged ({words}); move {self.path.parent} away, "
-                "and render anew what is not there"
+                f"{self.path}: the state of the batch is damaged ({words}); put a copy of it back, "
+                "or choose another --out-dir"
             )
         return InputError(
             f"{self.path}: the state of the batch cannot be kept ({words}); choose another --out-dir"

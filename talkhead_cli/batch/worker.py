@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import socket
-import tempfile
 import threading
 import time
 import traceback
@@ -22,7 +21,7 @@ from talkhead_cli.console import Event
 from talkhead_cli.devices import resolve_device
 from talkhead_cli.errors import EXIT_BUG, OutOfMemory, TalkheadError, WeightsError, known_error
 from talkhead_cli.hashing import sha256_of
-from talkhead_cli.paths import temporary_beside
+from talkhead_cli.paths import private_folder, temporary_beside
 from talkhead_cli.unchanged import check_unchanged
 
 if TYPE_CHECKING:
@@ -161,8 +160,8 @@ def render_row(job: Job, device: str) -> tuple[dict[str, Any], dict[str, bytes]]
     if job.folder is None:
         from talkhead_cli.batch.copies import in_terms_of, named_as, unpack
 
-        with tempfile.TemporaryDirectory(prefix="talkhead-", ignore_cleanup_errors=True) as name:
-            local = unpack(job, Path(name))
+        with private_folder() as folder:
+            local = unpack(job, folder)
             try:
                 made = render_here(local, device)
             except TalkheadError as error:

@@ -176,28 +176,35 @@ def test_a_read_only_disk(
 def test_leftovers_of_the_dead_are_removed_and_those_of_the_living_stay(tmp_path: Path) -> None:
     code = (
         "import sys, time; from pathlib import Path\n"
-        "from talkhead_cli.paths import temporary_beside, temporary_folder_beside\n"
+        "from talkhead_cli.paths import private_folder, temporary_beside, temporary_folder_beside\n"
         "target = Path(sys.argv[1], 'out.mp4')\n"
         "temporary_beside(target).write_bytes(b'half')\n"
         "(temporary_folder_beside(target) / '00000.mp4').write_bytes(b'segment')\n"
-        "print(flush=True); time.sleep(1000)\n"
+        "with private_folder() as folder:\n"
+        "    (folder / 'speech').write_bytes(b'standard input')\n"
+        "    print(flush=True); time.sleep(1000)\n"
     )
     process = subprocess.Popen(
-        [sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE
+        [sys.executable, "-c", code, str(tmp_path)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
     )
     with process:
         assert process.stdout is not None
         process.stdout.readline()
         (tmp_path / ".talkhead-0123456789abcdef.parts").mkdir()
         (tmp_path / ".talkhead-notes.txt").write_text("mine")
+        (tmp_path / "talkhead-examples").mkdir()
         mine = temporary_beside(tmp_path / "other.mp4")
         before = contents(tmp_path)
-        assert len(before) == 6
+        assert len(before) == 9
         remove_leftovers(tmp_path)
         assert contents(tmp_path) == before
         process.send_signal(signal.SIGKILL)
     check_output(tmp_path / "next.mp4", overwrite=False)
-    kept = {".talkhead-0123456789abcdef.parts", ".talkhead-notes.txt", mine.name}
+    kept = {".talkhead-0123456789abcdef.parts", ".talkhead-notes.txt", "talkhead-examples"}
+    kept.add(mine.name)
     assert {path.name for path in tmp_path.iterdir()} == kept
 
 

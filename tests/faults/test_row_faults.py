@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import pytest
 from talkhead_cli.batch import worker
 from talkhead_cli.batch.backends import open_backend
 from talkhead_cli.batch.job import BatchRequest, Control
-from talkhead_cli.batch.pool import LocalBackend
+from talkhead_cli.batch.pool import LocalBackend, Slot
 from talkhead_cli.devices import model_errors
 from talkhead_cli.errors import EXIT_BUG, EXIT_DEVICE, EXIT_WEIGHTS, OutOfMemory, UsageError
 from tests.batch_stand_in import make_job, stand_in
@@ -26,6 +27,21 @@ from tests.conftest import ROOT
 STAND_IN = [sys.executable, "-m", "tests.cli.stand_in", "render"]
 
 
+def test_a_worker_that_hangs_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    slot = Slot("cpu", 1, None, patience=0.3)
+    job = make_job(tmp_path, 1)
+    with subprocess.Popen(["sleep", "1000"], start_new_session=True) as process:
+        slot._process = process
+        monkeypatch.setattr(slot, "_submit", lambda task, job: Future())
+        monkeypatch.setattr(slot, "kill", process.kill)
+        outcome = slot.render(stand_in, job)
+        assert process.wait() == -signal.SIGKILL
+    assert (outcome.state, outcome.kind, outcome.exit_code) == ("lost", "WorkerHung", EXIT_BUG)
+    assert outcome.message.startswith("the worker hung: it had done nothing for 0.3")
+    assert outcome.worker.endswith(f":{process.pid}")
+
+
+@pytest.mark.slow
 def test_a_worker_that_hangs_is_killed_and_the_next_does_the_row(tmp_path: Path) -> None:
     jobs = [make_job(tmp_path, 1, hang_until=1)]
     # Long enough for the process to start, in whose first seconds it works.
@@ -75,12 +91,12 @@ def test_a_batch_outlives_workers_that_hang_or_crash(batch: Batch) -> None:
 @pytest.mark.slow
 def test_a_row_that_is_paused_or_takes_long_is_left_alone(batch: Batch) -> None:
     # Says nothing and works; and is stopped for several times the patience.
-    batch.write({"seconds": 1, "status": True, "busy": 6})
-    run = batch.start("--workers", 1, "--row-timeout", 1.5)
+    batch.write({"seconds": 1, "status": True, "busy": 8})
+    run = batch.start("--workers", 1, "--row-timeout", 5)
     event = run.until("row", state="running")
     pid = int(event["worker"].rpartition(":")[2])
     os.kill(pid, signal.SIGSTOP)
-    time.sleep(6)
+    time.sleep(12)
     os.kill(pid, signal.SIGCONT)
     assert run.finish()[0] == 0
     assert "lost" not in {event.get("state") for event in run.events}
