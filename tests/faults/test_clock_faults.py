@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from talkhead_cli.batch.lock import RunLock, find_holder
-from talkhead_cli.batch.progress import Progress
 from tests.cli.batch_process import Batch, results, wait_until_gone
 from tests.conftest import ROOT, leftovers
 from tests.faults.rows import Rows
@@ -88,8 +88,6 @@ def test_a_render_under_a_jumping_clock(
 def test_locks_and_runs_do_not_look_at_the_clock(
     rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import time
-
     real = time.time
     offset = [0.0]
     monkeypatch.setattr(time, "time", lambda: real() + offset[0])
@@ -107,9 +105,3 @@ def test_locks_and_runs_do_not_look_at_the_clock(
         run = next(event for event in rows.events if event["event"] == "batch_done")
         assert run["exit_code"] == 0
     assert rows.made == ["1"]
-
-
-def test_the_time_that_is_left_is_never_negative() -> None:
-    progress = Progress([], 2, 100.0)
-    left = progress.event()["seconds_left"]
-    assert left is None or left >= 0
