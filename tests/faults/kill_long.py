@@ -30,11 +30,17 @@ from PIL import Image
 
 from talkhead_cli.hashing import sha256_of
 from talkhead_cli.media import ffmpeg_path
+from talkhead_cli.segments import SEGMENT_SECONDS
 
 ROOT = Path(__file__).parents[2]
 SPEECH = ROOT / "examples" / "speech.wav"
-START_SECONDS = 4.0
-"""That a render takes before its first frame, about."""
+LAUNCH = """
+import sys
+from talkhead_cli import app, segments
+segments.SEGMENT_SECONDS = float(sys.argv.pop(1))
+app.main()
+"""
+"""`talkhead` with segments of another length, so that a short video has many of them."""
 
 
 def make_inputs(folder: Path, seconds: float, size: int) -> Path:
@@ -59,9 +65,11 @@ def frame_hashes(path: Path) -> str:
     return f"{len(frames)} {hashlib.sha256(chr(10).join(frames).encode()).hexdigest()[:16]}"
 
 
-def commands(folder: Path, how: str, out: Path) -> list[str]:
+def commands(folder: Path, how: str, out: Path, segment_seconds: float) -> list[str]:
     """The command line that makes, or goes on with, the video."""
     talkhead = [sys.executable, "-m", "talkhead_cli"]
+    if how != "batch" and segment_seconds != SEGMENT_SECONDS:
+        talkhead = [sys.executable, "-c", LAUNCH, str(segment_seconds)]
     if how == "batch":
         words = ["batch", str(folder / "jobs.csv"), "--out-dir", str(out), "--devices", "cpu"]
         return [*talkhead, *words, "--workers", "1", "--resume", "--quiet"]
@@ -70,11 +78,12 @@ def commands(folder: Path, how: str, out: Path) -> list[str]:
     return [*talkhead, *words, *(["--overwrite"] if how == "whole" else [])]
 
 
-def make_whole(folder: Path) -> float:
+def make_whole(folder: Path, segment_seconds: float) -> float:
     """The uninterrupted video; seconds it took."""
     (folder / "whole").mkdir()
     began = time.monotonic()
-    subprocess.run(commands(folder, "whole", folder / "whole"), cwd=ROOT, check=True)
+    command = commands(folder, "whole", folder / "whole", segment_seconds)
+    subprocess.run(command, cwd=ROOT, check=True)
     return time.monotonic() - began
 
 
@@ -90,15 +99,16 @@ def kill_and_resume(folder: Path, how: str, spent: float, options: argparse.Name
     out.mkdir()
     log = folder / f"{how}.log"
     wrong: list[str] = []
+    command = commands(folder, how, out, options.segment_seconds)
     number = rounds = tries = 0
     print(f"{'kill':>4}  {'how':7}  {'after':>7}  {'segments before':>15}  {'kept':>4}  found")
     while number < options.kills:
         before = parts_in(out)
-        # Far enough, on average, for a segment or two: the next begins behind them.
-        moment = dice.uniform(0.0, START_SECONDS + 2.2 * spent * 30 / options.seconds)
+        # Each goes on behind the finished segments of the one before, so that the moments cover all of the video.
+        moment = dice.uniform(0.0, 0.9 * spent)
         tries += 1
         began = time.monotonic()
-        started = start_marked(commands(folder, how, out), log)
+        started = start_marked(command, log)
         try:
             code = started.process.wait(moment)
         except subprocess.TimeoutExpired:
@@ -124,7 +134,7 @@ def kill_and_resume(folder: Path, how: str, spent: float, options: argparse.Name
         print(f"      {how}: video {rounds} is complete, and made again", flush=True)
         for path in out.glob("long.*"):
             path.unlink()
-    code = start_marked(commands(folder, how, out), log).process.wait()
+    code = start_marked(command, log).process.wait()
     # The last kill may have come when all was done: then there is nothing left to do but to say so.
     if how == "render" and code == 3 and (out / "long.mp4").exists():
         code = 0
@@ -160,11 +170,14 @@ def main() -> int:
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--how", choices=["render", "batch", "both"], default="render")
+    parser.add_argument("--segment-seconds", type=float, default=SEGMENT_SECONDS)
     options = parser.parse_args()
+    if options.how != "render" and options.segment_seconds != SEGMENT_SECONDS:
+        parser.error("--segment-seconds is for a single render: batches render in other processes")
     with tempfile.TemporaryDirectory(prefix="talkhead-kill-") as name:
         folder = Path(name)
         make_inputs(folder, options.seconds, options.size)
-        spent = make_whole(folder)
+        spent = make_whole(folder, options.segment_seconds)
         options.digest = sha256_of(folder / "whole" / "long.mp4")
         print(f"{options.seconds:.0f} s of video in {spent:.0f} s without interruption")
         wrong: list[str] = []
