@@ -42,11 +42,13 @@ class Vitals:
         seconds: of processor time.
         num_bytes: read and written.
         stopped: one of them was stopped by a signal, and may be continued.
+        eager: a thread of theirs runs, or would if others left it a core.
     """
 
     seconds: float
     num_bytes: int
     stopped: bool
+    eager: bool = False
 
 
 def read_vitals(pid: int) -> Vitals | None:
@@ -74,7 +76,18 @@ def read_vitals(pid: int) -> Vitals | None:
         found += children[parent]
     ticks = sum(int(stats[one][11]) + int(stats[one][12]) for one in found)
     stopped = any(stats[one][0] in "Tt" for one in found)
-    return Vitals(ticks / os.sysconf("SC_CLK_TCK"), sum(map(count_bytes, found)), stopped)
+    seconds = ticks / os.sysconf("SC_CLK_TCK")
+    return Vitals(seconds, sum(map(count_bytes, found)), stopped, any(map(is_eager, found)))
+
+
+def is_eager(pid: int) -> bool:
+    """Whether a thread of a process runs or waits for a core; False where the system does not tell."""
+    with suppress(OSError):
+        for task in (PROCESSES / str(pid) / "task").iterdir():
+            with suppress(OSError, IndexError):
+                if (task / "stat").read_text().rpartition(")")[2].split()[0] == "R":
+                    return True
+    return False
 
 
 def count_bytes(pid: int) -> int:
@@ -139,8 +152,16 @@ class Patience:
             self._begin(vitals)
             return False
         self.idle += passed
-        self.silent = 0.0 if self._is_alive(vitals) else self.silent + passed
+        # Who wants to run and may not is no more to blame than who is stopped.
+        starved = vitals is not None and vitals.eager
+        self.silent = 0.0 if self._is_alive(vitals) else self.silent + passed * (not starved)
         return self.silent >= self.seconds or self.idle >= LONGER * self.seconds
+
+    def describe(self) -> str:
+        """What it did instead, in words, once it is over."""
+        if self.silent >= self.seconds:
+            return f"done nothing for {self.silent:.3g} seconds"
+        return f"been busy without getting on for {self.idle:.3g} seconds"
 
     def _begin(self, vitals: Vitals | None) -> None:
         self.silent = self.idle = 0.0

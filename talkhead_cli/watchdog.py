@@ -124,9 +124,7 @@ class Waiting:
 
 def say_hung(patience: Patience) -> str:
     """What is wrong with an ffmpeg that was waited for long enough."""
-    did = "done nothing" if patience.silent >= patience.seconds else "been busy without getting on"
-    seconds = max(patience.silent, patience.idle) if did != "done nothing" else patience.silent
-    return f"ffmpeg hung: it had {did} for {seconds:.3g} seconds and was ended; {REMEDY}"
+    return f"ffmpeg hung: it had {patience.describe()} and was ended; {REMEDY}"
 
 
 def end_process(process: subprocess.Popen[bytes]) -> None:

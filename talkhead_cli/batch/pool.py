@@ -246,7 +246,8 @@ class Slot:
                 if future.done():
                     return future.result()
                 if patience.is_over(getattr(process, "pid", 0), told_by(job)):
-                    raise HungError(describe_hanging(patience)) from None
+                    words = f"hung: it had {patience.describe()} and was killed (--row-timeout)"
+                    raise HungError(words) from None
 
     def _lost(self, job: Job, process: Any, how: str, kind: str = "WorkerLost") -> Outcome:
         return Outcome(
@@ -281,16 +282,6 @@ def told_by(job: Job) -> bytes:
     with suppress(OSError):
         return Path(job.folder or "", STATUS).read_bytes()
     return b""
-
-
-def describe_hanging(patience: Patience) -> str:
-    """How a worker hung, in words."""
-    if patience.silent >= patience.seconds:
-        return f"hung: it had done nothing for {patience.silent:.3g} seconds and was killed (--row-timeout)"
-    return (
-        f"hung: it had been busy without getting on for {patience.idle:.3g} seconds and was killed "
-        "(--row-timeout)"
-    )
 
 
 def start_worker(parent: int, threads: int, folder: Path | None) -> None:

@@ -97,6 +97,12 @@ def test_a_stopped_process_does_not_hang(world: World) -> None:
     assert world.pass_time(10)
 
 
+def test_who_gets_no_core_is_given_longer(world: World) -> None:
+    world.vitals = Vitals(0.0, 0, False, eager=True)
+    assert not world.pass_time((LONGER - 0.1) * SECONDS)
+    assert world.pass_time(0.2 * SECONDS)
+
+
 def test_who_is_held_up_does_not_hang(world: World) -> None:
     assert not world.pass_time(30 * SECONDS, blameless=True)
     assert not world.pass_time(SECONDS - 5)
@@ -129,6 +135,12 @@ def test_vitals_are_those_of_the_children_too() -> None:
             assert time.monotonic() < deadline
             time.sleep(0.01)
         assert not vitals.stopped
+        spinning = subprocess.Popen(["sh", "-c", "while :; do :; done"])
+        with spinning:
+            while (spins := read_vitals(spinning.pid)) is None or not spins.eager:
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            spinning.kill()
         os.killpg(process.pid, signal.SIGSTOP)
         while (vitals := read_vitals(process.pid)) is None or not vitals.stopped:
             assert time.monotonic() < deadline
