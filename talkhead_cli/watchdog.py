@@ -89,7 +89,7 @@ class Watch:
         """
         with self.waiting:
             code = self._process.wait()
-        if self._hung:
+        if self._hung and code != 0:
             raise MediaError(f"{name}: {self._hung}")
         if code < 0 and signals:
             raise MediaError(f"{name}: ffmpeg was killed by signal {-code}; try again")
