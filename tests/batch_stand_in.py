@@ -104,8 +104,8 @@ def stand_in(job: Job, device: str) -> Outcome:
 def spend_time(chosen: dict[str, Any], attempts: int) -> None:
     """Take time; or die, or do nothing for ever, where that is asked for."""
     time.sleep(chosen.get("seconds", 0.0))
-    end = time.process_time() + chosen.get("busy", 0.0)
-    while time.process_time() < end:
+    end = time.monotonic() + chosen.get("busy", 0.0)
+    while time.monotonic() < end:
         pass
     if attempts <= chosen.get("die_until", 0):
         os.kill(os.getpid(), chosen.get("signal", signal.SIGKILL))

@@ -28,6 +28,7 @@ import soundfile
 from kill_batch import RUN_FOLDER, start_marked, wait_for_orphans
 from PIL import Image
 
+from talkhead_cli.errors import EXIT_INPUT
 from talkhead_cli.hashing import sha256_of
 from talkhead_cli.media import ffmpeg_path
 from talkhead_cli.segments import SEGMENT_SECONDS
@@ -135,9 +136,6 @@ def kill_and_resume(folder: Path, how: str, spent: float, options: argparse.Name
         for path in out.glob("long.*"):
             path.unlink()
     code = start_marked(command, log).process.wait()
-    # The last kill may have come when all was done: then there is nothing left to do but to say so.
-    if how == "render" and code == 3 and (out / "long.mp4").exists():
-        code = 0
     wrong += check_end(folder, how, out, code)
     print(f"{how}: {number} kills, {rounds + 1} videos completed, {len(wrong)} things wrong")
     return wrong
@@ -146,6 +144,9 @@ def kill_and_resume(folder: Path, how: str, spent: float, options: argparse.Name
 def check_end(folder: Path, how: str, out: Path, code: int) -> list[str]:
     """What is wrong with a finished video, or beside it."""
     whole, made = folder / "whole" / "long.mp4", out / "long.mp4"
+    # The last kill may have come when all was done: then there is nothing left to do but to say so.
+    if how == "render" and code == EXIT_INPUT and made.exists():
+        code = 0
     if code != 0 or not made.exists():
         return [f"{how}: ended with exit code {code}"]
     wrong = []
