@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from talkhead_cli.result import Performance, RenderResult, Scene
     from talkhead_cli.settings import RenderSettings
 
+LARGEST_SIDECAR = 1 << 20
+"""Bytes; ours have two thousand."""
+
 VERSIONED = ("torch", "numpy", "mediapipe", "opencv-python")
 
 
@@ -41,6 +44,19 @@ def write_sidecar(path: Path, record: dict[str, Any]) -> None:
         raise InputError(f"{path}: cannot be written ({error.strerror})") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def read_sidecar(video: Path) -> dict[str, Any]:
+    """What the JSON file beside a video says; nothing where there is none of ours."""
+    path = sidecar_path(video)
+    try:
+        if not path.is_file():
+            return {}
+        with path.open("rb") as file:
+            record = json.loads(file.read(LARGEST_SIDECAR))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return record if isinstance(record, dict) and "talkhead" in record else {}
 
 
 def describe(

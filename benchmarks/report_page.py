@@ -1,0 +1,93 @@
+"""The report page of a small night's work: eight rows with the built-in faces, and pictures of the page in Chromium.
+
+One row asks for a portrait that is not there, one hardly moves its lips: the page is for finding such rows.
+
+Launch::
+
+    python benchmarks/report_page.py --out out/report                          # the batch and its page
+    python benchmarks/report_page.py --out out/report --pictures docs/images   # and pictures of it
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import sys
+from pathlib import Path
+
+import soundfile
+from PIL import Image
+
+ROOT = Path(__file__).parent.parent
+SPEECH = ROOT / "examples" / "speech.wav"
+
+PIECES = {"welcome": (0.0, 3.3), "photograph": (1.5, 5.0), "lips": (4.3, 8.6), "whole": (0.0, 8.6)}
+"""Seconds of the speech."""
+
+ROWS = (
+    {"portrait": "hopper", "audio": "welcome", "seed": "7"},
+    {"portrait": "astronaut", "audio": "welcome", "crop": "face", "emotion": "happy"},
+    {"portrait": "hopper", "audio": "lips", "crop": "face"},
+    {"portrait": "astronaut", "audio": "lips", "expression_scale": "0.12"},
+    {"portrait": "hopper", "audio": "photograph", "emotion": "angry", "seed": "3"},
+    {"portrait": "captain", "audio": "welcome"},
+    {"portrait": "astronaut", "audio": "photograph", "fps": "30", "pose_scale": "1.4"},
+    {"portrait": "hopper", "audio": "whole", "crop": "face", "gaze": "free"},
+)
+
+SIZES = {"report-light": "light", "report-dark": "dark"}
+VIEW = {"width": 1440, "height": 900}
+WIDEST = 1200
+"""Pixels of a picture in the documents."""
+
+
+def write_inputs(folder: Path) -> Path:
+    """Portraits, recordings and the manifest; its path."""
+    sys.path.insert(0, str(ROOT / "examples"))
+    from portraits import load_example
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("hopper", "astronaut"):
+        Image.fromarray(load_example(name)).save(folder / f"{name}.png")
+    samples, rate = soundfile.read(SPEECH)
+    for name, (start, end) in PIECES.items():
+        soundfile.write(folder / f"{name}.wav", samples[int(start * rate) : int(end * rate)], rate)
+    keys = [
+        "portrait",
+        "audio",
+        "output",
+        "consent_ref",
+        *dict.fromkeys(k for r in ROWS for k in r),
+    ]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(dict.fromkeys(keys)), restval="")
+    writer.writeheader()
+    for number, row in enumerate(ROWS, 1):
+        files = {"portrait": f"{row['portrait']}.png", "audio": f"{row['audio']}.wav"}
+        output = f"{row['portrait']}/{row['audio']}.mp4"
+        writer.writerow(
+            {**row, **files, "output": output, "consent_ref": f"REL-2026-{100 + number}"}
+        )
+    manifest = folder / "jobs.csv"
+    manifest.write_text(text.getvalue(), encoding="utf-8")
+    return manifest
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--out", type=Path, default=Path("out/report"))
+    parser.add_argument("--pictures", type=Path, help="folder for pictures of the page")
+    args = parser.parse_args()
+    from talkhead_cli.app import run
+
+    manifest = write_inputs(args.out / "inputs")
+    videos = args.out / "videos"
+    words = ["batch", manifest, "--out-dir", videos, "--size", 400, "--skip-faulty", "--resume"]
+    run([*map(str, words), "--devices", "cpu"])
+
+
+if __name__ == "__main__":
+    main()
