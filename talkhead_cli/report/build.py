@@ -10,7 +10,8 @@ from typing import Any
 from talkhead_cli.batch.board import count
 from talkhead_cli.console import OnEvent
 from talkhead_cli.errors import InputError, UsageError
-from talkhead_cli.report.examine import Examined, Task, crashed, examine
+from talkhead_cli.report.examine import Examined, Task, crashed, examine, plain
+from talkhead_cli.report.judgement import Level
 from talkhead_cli.report.rows import Collection, ReportRow, collect, find_input, is_regular
 from talkhead_cli.report.store import Store
 from talkhead_cli.report.view import RowView, view_row
@@ -64,7 +65,12 @@ class Report:
     def words(self) -> str:
         """What was found, on one line."""
         levels = Counter(row.level for row in self.rows)
-        names = {"bad": "with trouble", "check": "to look at", "good": "good", "none": "unknown"}
+        names: dict[Level, str] = {
+            "bad": "with trouble",
+            "check": "to look at",
+            "good": "good",
+            "none": "unknown",
+        }
         parts = [f"{levels[key]:,} {name}" for key, name in names.items() if levels[key]]
         return (
             f"{count(len(self.rows), 'row')}: {', '.join(parts)}; {self.measured:,} looked at now"
@@ -206,7 +212,7 @@ class Examination:
         words = str(error)
         if isinstance(error, OSError):
             words = f"{row.video}: cannot be read ({error.strerror})"
-        self._found[key] = Examined(key=key, problem=words, passing=True)
+        self._found[key] = Examined(key=key, problem=plain(words), passing=True)
 
 
 def check_page(request: ReportRequest) -> Path:

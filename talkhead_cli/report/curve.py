@@ -20,8 +20,8 @@ MOST_CLOSURES = 300
 WIDTH, HEIGHT = 1000, 100
 """Units of the drawing."""
 
-LEAST_TOP = 0.05
-"""Outer-eye distances: a mouth that opens less is drawn as small as it is."""
+LEAST_TOP = 0.15
+"""Outer-eye distances that people open their mouths to: one that opens less is drawn as small as it is."""
 
 ROOM = 1.12
 """Height of the drawing over the widest opening."""

@@ -5,13 +5,16 @@ from __future__ import annotations
 import base64
 import io
 import math
+from collections import deque
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from talkhead_cli.batch.board import printable
 from talkhead_cli.errors import InputError, TalkheadError
 from talkhead_cli.report.curve import Curve, make_curve
 
@@ -90,24 +93,29 @@ class Examined(BaseModel):
 
 def examine(task: Task) -> Examined:
     """Look at one video; never raises."""
-    seen: dict[str, Any] = {"key": task.key}
+    flow = task.measure and task.flow
+    seen: dict[str, Any] = {"key": task.key, "measured": task.measure, "flow": flow}
     try:
         seen |= look_at_first_frames(Path(task.video))
         if task.measure:
-            seen |= {"measured": True, "flow": task.flow} | measure(task)
+            seen |= measure(task)
     except TalkheadError as error:
-        words = " ".join(str(error).split())
-        seen |= {"problem": words, "passing": not isinstance(error, InputError)}
+        seen |= {"problem": plain(error), "passing": not isinstance(error, InputError)}
     except Exception as error:
         words = f"{task.video}: cannot be measured ({type(error).__name__}: {error})"
-        seen |= {"problem": words, "passing": True}
+        seen |= {"problem": plain(words), "passing": True}
     return Examined.model_validate(seen)
 
 
 def crashed(task: Task) -> Examined:
     """What to say of a video that ended the process that looked at it."""
     words = f"{task.video}: cannot be measured (reading it ends the program); render it again"
-    return Examined(key=task.key, problem=words, passing=True)
+    return Examined(key=task.key, problem=plain(words), passing=True)
+
+
+def plain(words: object) -> str:
+    """A message on one line, of characters that any file can hold: names of files may be no text."""
+    return printable(" ".join(str(words).split()))
 
 
 def measure(task: Task) -> dict[str, Any]:
@@ -126,7 +134,7 @@ def measure(task: Task) -> dict[str, Any]:
     return {
         "measures": {key: value for key, value in values.items() if is_number(key, value)},
         "judged_by": values["lips_judged_by"] or "",
-        "warnings": (*notes, *found.warnings),
+        "warnings": tuple(plain(words) for words in (*notes, *found.warnings)),
         "curve": make_curve(found.timeline),
     }
 
@@ -165,13 +173,9 @@ def look_at_first_frames(video: Path) -> dict[str, Any]:
 
     header = read_video_header(video)
     fps = min(header.fps, Fraction(25))
-    frame = None
     with VideoReader(video, fps) as reader:
-        for frame in reader:
-            if reader.num_frames >= POSTER_SECONDS * fps:
-                break
-    if frame is None:
-        raise InputError(f"{video}: not one frame can be decoded; render it again")
+        # The last of the first few; a video without any is refused by the reader.
+        (frame,) = deque(islice(reader, max(1, round(POSTER_SECONDS * fps))), maxlen=1)
     height, width = frame.shape[:2]
     picture = Image.fromarray(frame)
     picture.thumbnail((POSTER_SIDE, POSTER_SIDE), Image.Resampling.LANCZOS)

@@ -87,7 +87,7 @@ RULES = (
         0.7,
         inf,
         lambda v: (
-            f"lips stay open in {missed(v, 'closure_recall', 'num_closures')} of {v['num_closures']} p, b, m"
+            f"lips stay open in {missed(v, 'closure_recall', 'num_closures')} of {v['num_closures']:.0f} p, b, m"
         ),
         enough=at_least("num_closures", 3),
         least="3 of them",
@@ -99,7 +99,7 @@ RULES = (
         inf,
         lambda v: (
             "mouth stays nearly shut in "
-            f"{missed(v, 'open_vowel_recall', 'num_open_vowels')} of {v['num_open_vowels']} open vowels"
+            f"{missed(v, 'open_vowel_recall', 'num_open_vowels')} of {v['num_open_vowels']:.0f} open vowels"
         ),
         enough=at_least("num_open_vowels", 3),
         least="3 of them",
@@ -119,7 +119,7 @@ RULES = (
         "Face seen throughout",
         -inf,
         5,
-        lambda v: f"no face is seen in {v['lost_frames']} of {v['num_frames']} frames",
+        lambda v: f"no face is seen in {v['lost_frames']:.0f} of {v['num_frames']:.0f} frames",
     ),
     Rule("length_gap_ms", "As long as the sound", -100, 100, gap_words),
     Rule(
@@ -250,7 +250,10 @@ def judge_one(rule: Rule, values: Values, verdict: str) -> Finding:
             level = "check"
         words = rule.words(values)
     weight = level if rule.major else lighter(level)
-    return Finding(rule.key, rule.title, level, weight, measure.show(value), measure.wanted, words)
+    shown, wanted = measure.show(value), measure.wanted.replace(">=", "≥").replace("<=", "≤")
+    if rule.key in ONE_MISS:
+        shown, wanted = f"{100 * value:.0f} %", f"≥ {100 * measure.low:.0f} %"
+    return Finding(rule.key, rule.title, level, weight, shown, wanted, words)
 
 
 def lighter(level: Level) -> Level:

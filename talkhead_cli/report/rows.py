@@ -178,10 +178,15 @@ def folder_rows(folder: Path) -> Iterator[ReportRow]:
         yield with_sidecar(ReportRow(number, name, video if state == "done" else None, state))
 
 
-def natural(name: str) -> list[tuple[int, int | str]]:
+def natural(name: str) -> list[tuple[int, int, str]]:
     """A key that puts row2 before row10."""
-    parts = re.split(r"([0-9]+)", name.casefold())
-    return [(0, int(part)) if part.isdigit() else (1, part) for part in parts if part]
+    words = re.split(r"([0-9]+)", name.casefold())
+    # Every other part is a number.
+    return [
+        (0, int(part), "") if index % 2 else (1, 0, part)
+        for index, part in enumerate(words)
+        if part
+    ]
 
 
 def with_sidecar(row: ReportRow) -> ReportRow:

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from talkhead_cli.batch.board import bytes_words, printable
 from talkhead_cli.evaluation.targets import MEASURES
-from talkhead_cli.report.examine import Examined
+from talkhead_cli.report.examine import Examined, plain
 from talkhead_cli.report.judgement import Finding, Level, judge, worst
 from talkhead_cli.report.rows import ReportRow, find_input, is_regular
 
@@ -105,9 +105,7 @@ def view_row(row: ReportRow, sha256: str, examined: Examined | None, page: Path)
     if examined is not None and examined.problem:
         state = "unreadable"
     findings = judge(examined.measures) if examined else ()
-    warnings = tuple(
-        printable(" ".join(words.split())) for words in all_warnings(row, sha256, examined)
-    )
+    warnings = tuple(plain(words) for words in all_warnings(row, sha256, examined))
     level = level_of(state, findings, bool(warnings), bool(examined and examined.measured))
     error = error_of(row, examined)
     return RowView(
@@ -189,9 +187,10 @@ def headline_of(
     found += [item.words for item in findings if item.weight == "check"]
     found += warnings
     if not found:
-        return {"good": "no faults found", "none": "not measured"}.get(level, "")
+        return {"good": "No faults found", "none": "Not measured"}.get(level, "")
     more = f" (+{len(found) - HEADLINES})" if len(found) > HEADLINES else ""
-    return "; ".join(found[:HEADLINES]) + more
+    words = "; ".join(found[:HEADLINES]) + more
+    return words[:1].upper() + words[1:]
 
 
 def error_of(row: ReportRow, examined: Examined | None) -> dict[str, str] | None:
@@ -219,8 +218,7 @@ def error_of(row: ReportRow, examined: Examined | None) -> dict[str, str] | None
 
 def told(kind: str, message: str, hint: str) -> dict[str, str]:
     """An error as the page shows it."""
-    message = printable(" ".join(message.split()))
-    return {"kind": printable(kind), "message": message, "hint": hint}
+    return {"kind": printable(kind), "message": plain(message), "hint": hint}
 
 
 def known_values(examined: Examined | None) -> dict[str, float]:

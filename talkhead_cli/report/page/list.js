@@ -2,7 +2,7 @@
 
 const LEVELS = { good: "good", check: "look closer", bad: "trouble", none: "unknown" };
 const STATES = {
-  done: "done", failed: "failed", missing: "missing", unreadable: "unreadable", waiting: "not rendered yet", running: "rendering",
+  done: "Done", failed: "Failed", missing: "Missing", unreadable: "Unreadable", waiting: "Not rendered yet", running: "Rendering",
 };
 const STAMPS = { approve: "Approved", reject: "Rejected" };
 const byId = (id) => document.getElementById(id);
@@ -31,10 +31,11 @@ class List {
     this.rows = rows;
     this.decisions = decisions;
     this.shown = [...rows.values()];
+    this.placed = this.shown;
     this.changed = () => {};
     for (const item of measures) byId("sort").append(new Option(item.title, "measure:" + item.key));
     for (const state of Object.keys(STATES)) {
-      if (this.shown.some((row) => row.state === state)) byId("by-state").append(new Option(STATES[state], state));
+      if (this.shown.some((row) => row.state === state)) byId("by-state").append(new Option(STATES[state].toLowerCase(), state));
     }
     this.controls = ["search", "by-state", "by-decision", "by-warnings", "sort"].map(byId);
     for (const control of [...this.controls, byId("by-level")]) {
@@ -87,8 +88,14 @@ class List {
     const passing = [...this.rows.values()].filter((row) => this.passes(row));
     this.shown = passing.filter((row) => !level || row.level === level).sort((a, b) => this.compare(a, b));
     const visible = new Set(this.shown);
-    for (const row of this.rows.values()) row.element.hidden = !visible.has(row);
-    byId("list").append(...this.shown.map((row) => row.element));
+    for (const row of this.rows.values()) {
+      if (row.element.hidden === visible.has(row)) row.element.hidden = !visible.has(row);
+    }
+    // Moving hundreds of rows takes time: they stay where they stand in order already.
+    if (this.shown.length !== this.placed.length || this.shown.some((row, index) => row !== this.placed[index])) {
+      byId("list").append(...this.shown.map((row) => row.element));
+      this.placed = this.shown;
+    }
     byId("empty").hidden = this.shown.length > 0;
     for (const place of document.querySelectorAll("[data-count]")) {
       const wanted = place.dataset.count.split(":")[1];
@@ -103,8 +110,10 @@ class List {
     for (const [id, row] of this.rows) {
       const decision = this.decisions.of(id);
       const stale = !decision && this.decisions.stale(id);
-      row.stamp.className = "stamp " + (decision || (stale ? "stale" : ""));
-      row.stamp.textContent = decision ? STAMPS[decision] : stale ? "Rendered again" : "";
+      const words = decision ? STAMPS[decision] : stale ? "Rendered again" : "";
+      if (row.stamp.textContent === words) continue;
+      row.stamp.className = "stamp " + (decision || "stale");
+      row.stamp.textContent = words;
     }
     const counts = this.decisions.count();
     const share = (number) => (counts.total ? (100 * number) / counts.total : 0) + "%";

@@ -20,7 +20,8 @@ class Stage {
     if (this.row !== row) this.stop();
     this.row = row;
     byId("stage-name").textContent = row.name;
-    const parts = [`Row ${row.number}`, ...row.facts.filter(([name]) => ["Size", "Length"].includes(name)).map(([, value]) => value)];
+    const parts = [`Row ${row.number}`];
+    parts.push(...row.facts.filter(([name]) => ["Size", "Length"].includes(name)).map(([, value]) => value));
     if (row.consent_ref) parts.push("consent " + row.consent_ref);
     byId("stage-sub").textContent = parts.join(" · ");
     this.showScreen(row);
@@ -47,7 +48,7 @@ class Stage {
     if (picture) this.video.poster = picture.src;
     else this.video.removeAttribute("poster");
     this.video.setAttribute("aria-label", row.name);
-    byId("slate").replaceChildren(make("b", "", row.error ? row.error.kind : "No video"), row.error ? row.error.message : "");
+    byId("slate").replaceChildren(make("b", "", STATES[row.state]), "There is no video to watch.");
   }
 
   /* Load the video, which only happens when somebody asks for it. */
