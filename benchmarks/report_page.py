@@ -13,8 +13,11 @@ from __future__ import annotations
 import argparse
 import csv
 import io
+import os
+import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import soundfile
 from PIL import Image
@@ -36,10 +39,24 @@ ROWS = (
     {"portrait": "hopper", "audio": "whole", "crop": "face", "gaze": "free"},
 )
 
-SIZES = {"report-light": "light", "report-dark": "dark"}
-VIEW = {"width": 1440, "height": 900}
-WIDEST = 1200
-"""Pixels of a picture in the documents."""
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+
+VIEW = {"width": 1440, "height": 940}
+DECISIONS = ("j", "j", "a", "a", "r", "k")
+"""Keys that are pressed before the picture is taken."""
+
+WIDTH = 1280
+"""Pixels of a picture."""
+
+QUALITY = 72
+
+
+def open_chromium(playwright: Any) -> Any:
+    """Chromium of the PATH, else playwright's own, which says how to get it where there is none."""
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    root = hasattr(os, "geteuid") and os.geteuid() == 0
+    arguments = ["--autoplay-policy=no-user-gesture-required", *["--no-sandbox"] * root]
+    return playwright.chromium.launch(executable_path=path, args=arguments)
 
 
 def write_inputs(folder: Path) -> Path:
@@ -74,6 +91,34 @@ def write_inputs(folder: Path) -> Path:
     return manifest
 
 
+def take_pictures(page_file: Path, folder: Path) -> None:
+    """The page as it looks after a few decisions, in light and dark, as JPEG files."""
+    from playwright.sync_api import sync_playwright
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with sync_playwright() as playwright:
+        browser = open_chromium(playwright)
+        for scheme in ("light", "dark"):
+            context = browser.new_context(viewport=VIEW, color_scheme=scheme, device_scale_factor=2)
+            page = context.new_page()
+            page.goto(page_file.absolute().as_uri())
+            for key in DECISIONS:
+                page.keyboard.press(key)
+            page.click(".row .open >> nth=1")
+            page.keyboard.press(" ")
+            page.wait_for_timeout(2000)
+            page.keyboard.press(" ")
+            page.wait_for_timeout(4000)  # the player's own controls fade
+            size = WIDTH, WIDTH * VIEW["height"] // VIEW["width"]
+            picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+            picture = picture.resize(size, Image.Resampling.LANCZOS)
+            target = folder / f"report-{scheme}.jpg"
+            picture.save(target, quality=QUALITY, optimize=True)
+            print(target, target.stat().st_size)
+            context.close()
+        browser.close()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -84,9 +129,12 @@ def main() -> None:
     from talkhead_cli.app import run
 
     manifest = write_inputs(args.out / "inputs")
-    videos = args.out / "videos"
+    videos = args.out / "night-run"
     words = ["batch", manifest, "--out-dir", videos, "--size", 400, "--skip-faulty", "--resume"]
-    run([*map(str, words), "--devices", "cpu"])
+    # One row fails, as it is meant to.
+    run([*map(str, words), "--devices", "cpu", "--html"])
+    if args.pictures is not None:
+        take_pictures(videos / "report.html", args.pictures)
 
 
 if __name__ == "__main__":

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
-import os
-import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,12 +15,11 @@ from typing import Any
 import pytest
 
 from talkhead_cli.app import run
-from tests.conftest import run_ffmpeg
+from tests.conftest import ROOT, run_ffmpeg
 from tests.report_folder import HOSTILE, SCRIPT, hostile_batch, make_clip
 
 pytestmark = pytest.mark.browser
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 PATIENCE = 20_000
 """Milliseconds within which anything must happen, on however busy a machine."""
 
@@ -44,12 +42,12 @@ def page_file(
 def browser() -> Iterator[Any]:
     from playwright.sync_api import sync_playwright
 
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    root = hasattr(os, "geteuid") and os.geteuid() == 0
-    arguments = ["--autoplay-policy=no-user-gesture-required"] + ["--no-sandbox"] * root
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    from report_page import open_chromium
+
     with sync_playwright() as playwright:
-        # Without a path playwright's own is started, or says that there is none.
-        started = playwright.chromium.launch(executable_path=path, args=arguments)
+        # Without any browser this fails, and so do the tests.
+        started = open_chromium(playwright)
         yield started
         started.close()
 
@@ -169,6 +167,23 @@ def test_the_space_bar_plays_and_stepping_stops(tab: Tab) -> None:
     assert tab.page.locator("#video").get_attribute("src") is None
 
 
+def test_keys_are_for_the_video_after_a_click_and_for_the_focus_after_a_tab(tab: Tab) -> None:
+    page = tab.page
+    page.locator(".row .open", has_text="ann.mp4").click()
+    tab.press(" ")
+    tab.wait_until("document.querySelector('#video').currentTime > 0.1")
+    tab.press(" ")
+    page.locator('label:has(input[value="good"])').click()
+    page.locator('label:has(input[name="level"][value=""])').click()
+    before = tab.current()
+    tab.press("ArrowUp")
+    assert tab.current() != before
+    # Who tabs to a button presses it by the space bar.
+    page.locator("#help-open").focus()
+    tab.press(" ")
+    assert page.get_by_role("dialog").is_visible()
+
+
 def test_a_file_that_no_browser_plays_is_told(tab: Tab) -> None:
     while tab.current() != 5:
         tab.press("j")
@@ -215,7 +230,6 @@ def test_sorts(tab: Tab) -> None:
 def test_approve_reject_undo_by_keys_survive_a_reload(tab: Tab) -> None:
     page = tab.page
     page.select_option("#sort", "number")
-    page.locator("#sort").blur()
     page.locator(".row .open").first.click()
     tab.press("a")
     assert tab.current() == 2
@@ -235,7 +249,6 @@ def test_approve_reject_undo_by_keys_survive_a_reload(tab: Tab) -> None:
     assert tab.numbers() == [1]
     page.select_option("#by-decision", "none")
     assert 5 in tab.numbers()
-    tab.page.locator("#by-decision").blur()
     while tab.current() != 5:
         tab.press("j")
     assert page.input_value("#note") == FORMULA
@@ -246,7 +259,6 @@ def test_exported_decisions_are_right_and_come_back(
 ) -> None:
     page = tab.page
     page.select_option("#sort", "number")
-    page.locator("#sort").blur()
     page.locator(".row .open").first.click()
     tab.press("a", "r", "n")
     page.keyboard.type(FORMULA)
@@ -384,6 +396,7 @@ CONTRASTS = """() => {
     return (high + 0.05) / (low + 0.05);
   };
   const pairs = [['text', 'panel'], ['soft', 'panel'], ['soft', 'bg'], ['accent', 'panel'],
-    ['good', 'panel'], ['check', 'panel'], ['bad', 'panel'], ['good', 'good-wash'], ['check', 'check-wash'], ['bad', 'bad-wash'], ['soft', 'hover']];
+    ['good', 'panel'], ['check', 'panel'], ['bad', 'panel'],
+    ['good', 'good-wash'], ['check', 'check-wash'], ['bad', 'bad-wash'], ['soft', 'hover']];
   return Object.fromEntries(pairs.map(([one, other]) => [`${one} on ${other}`, ratio(one, other)]));
 }"""

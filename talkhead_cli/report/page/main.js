@@ -9,6 +9,10 @@
   let current = null;
   let exported = true;
 
+  let byPointer = false;
+
+  /* After a click of the mouse the keys are for the video again; who tabs keeps the focus. */
+  const release = (element) => byPointer && element?.blur();
   const say = (words) => { byId("say").textContent = words; };
 
   function select(row, { play = false, reveal = true } = {}) {
@@ -115,8 +119,10 @@
     if (event.key === "Escape" && target.matches("input")) return target.blur();
     if (target.id === "note" && event.key === "Enter") return target.blur();
     if (target.matches('input:not([type="radio"], [type="checkbox"]), select, textarea')) return;
-    // Buttons and the like are pressed by the space bar, and arrows choose among radio buttons.
-    if (event.key === " " && target.matches("button, summary, a, input")) return;
+    // Buttons and the like are pressed by the space bar, and arrows choose among radio buttons; rows are played.
+    const focused = event.key === " " ? rows.get(target.closest(".row")?.id) : undefined;
+    if (focused) select(focused);
+    else if (event.key === " " && target.matches("button, summary, a, input")) return;
     if (event.key.startsWith("Arrow") && target.matches('input[type="radio"]')) return;
     const action = KEYS[event.key.length === 1 ? event.key.toLowerCase() : event.key];
     if (!action || (event.repeat && "aru ?".includes(event.key))) return;
@@ -143,6 +149,7 @@
     row.missed = closuresMissed(row);
     row.element.addEventListener("click", (event) => {
       const pressed = event.target.closest(".poster");
+      release(event.target.closest("button"));
       select(row, { play: Boolean(pressed && row.url), reveal: false });
     });
   }
@@ -154,10 +161,9 @@
   }
 
   function onClick(id, action) {
-    byId(id).addEventListener("click", (event) => {
+    byId(id).addEventListener("click", () => {
       action();
-      // After a click of the mouse the keys are for the video again.
-      if (event.detail) byId(id).blur();
+      release(byId(id));
     });
   }
 
@@ -189,7 +195,12 @@
       localStorage.setItem("talkhead-report:autoplay", byId("autoplay").checked ? "yes" : "no");
     } catch { /* Likewise. */ }
   });
+  document.addEventListener("pointerdown", () => { byPointer = true; }, true);
+  document.addEventListener("keydown", () => { byPointer = false; }, true);
   document.addEventListener("keydown", onKey, true);
+  document.querySelector(".tools").addEventListener("change", (event) => {
+    if (!event.target.matches('[type="search"]')) release(event.target);
+  });
   // The same page in another tab.
   window.addEventListener("storage", (event) => {
     if (event.key !== decisions.key) return;
