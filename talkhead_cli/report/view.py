@@ -249,6 +249,8 @@ def facts_of(row: ReportRow, examined: Examined | None) -> Iterable[tuple[str, s
         yield "Started", f"{row.attempts} times"
     if examined is not None and examined.judged_by:
         yield "Lips judged by", examined.judged_by
+    if row.settings.get("marking") is False:
+        yield "Marking", "none (--no-marking)"
     yield from row.carried.items()
 
 
@@ -266,7 +268,7 @@ def settings_of(row: ReportRow) -> tuple[tuple[str, str, bool], ...]:
         (
             printable(str(name)),
             printable(show_setting(value)),
-            name in usual and usual[name] != value,
+            name in usual and usual[name] != value and name != "device",
         )
         for name, value in row.settings.items()
         if name not in NOT_SHOWN
