@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from talkhead_cli.result import Performance, RenderResult, Scene
     from talkhead_cli.settings import RenderSettings
 
-LARGEST_SIDECAR = 1 << 20
-"""Bytes; ours have two thousand."""
-
 VERSIONED = ("torch", "numpy", "mediapipe", "opencv-python")
 
 
@@ -44,19 +41,6 @@ def write_sidecar(path: Path, record: dict[str, Any]) -> None:
         raise InputError(f"{path}: cannot be written ({error.strerror})") from error
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def read_sidecar(video: Path) -> dict[str, Any]:
-    """What the JSON file beside a video says; nothing where there is none of ours."""
-    path = sidecar_path(video)
-    try:
-        if not path.is_file():
-            return {}
-        with path.open("rb") as file:
-            record = json.loads(file.read(LARGEST_SIDECAR))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return record if isinstance(record, dict) and "talkhead" in record else {}
 
 
 def describe(
@@ -97,3 +81,20 @@ def versions() -> dict[str, str]:
             found[name] = "missing"
     found["ffmpeg"] = ffmpeg_version(ffmpeg_path())
     return found
+
+
+LARGEST = 1 << 20
+"""Bytes; ours have two thousand."""
+
+
+def read_sidecar(video: Path) -> dict[str, Any]:
+    """What the JSON file beside a video says; nothing where there is none of ours."""
+    path = sidecar_path(video)
+    try:
+        if not path.is_file():
+            return {}
+        with path.open("rb") as file:
+            record = json.loads(file.read(LARGEST))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return record if isinstance(record, dict) and "talkhead" in record else {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from dataclasses import dataclass
 from math import inf
@@ -39,7 +40,7 @@ from talkhead_cli.evaluation.stream import (
 )
 from talkhead_cli.evaluation.tracker import FaceChoice, FaceFilm, FaceTracker
 from talkhead_cli.paths import check_input
-from talkhead_cli.sidecar import read_sidecar
+from talkhead_cli.sidecar import sidecar_path
 from talkhead_cli.timing import Ticker
 
 if TYPE_CHECKING:
@@ -305,5 +306,12 @@ def loudness_of(features: SpeechFeatures | None) -> NDArray[np.float32]:
 
 def read_render_settings(video: Path) -> dict[str, Any]:
     """The settings that the sidecar beside a video names; none where there is none of ours."""
-    settings = read_sidecar(video).get("settings")
+    path = sidecar_path(video)
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    if not isinstance(record, dict) or "talkhead" not in record:
+        return {}
+    settings = record.get("settings")
     return settings if isinstance(settings, dict) else {}
