@@ -6,6 +6,7 @@ Launch::
 
     python benchmarks/report_page.py --out out/report                          # the batch and its page
     python benchmarks/report_page.py --out out/report --pictures docs/images   # and pictures of it
+    python benchmarks/report_page.py --out out/report --rows 500               # and what many rows cost
 """
 
 from __future__ import annotations
@@ -14,8 +15,11 @@ import argparse
 import csv
 import io
 import os
+import resource
 import shutil
 import sys
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -119,12 +123,58 @@ def take_pictures(page_file: Path, folder: Path) -> None:
         browser.close()
 
 
+def time_many(videos: Path, target: Path, number: int) -> dict[str, float]:
+    """The same rows again and again on one page: what writing, opening, stepping and deciding cost.
+
+    Returns:
+        Seconds, but for `page_mb` and the peak memory of this process, `memory_mib`.
+    """
+    from playwright.sync_api import sync_playwright
+
+    from talkhead_cli.report.build import Report, ReportRequest, build_report
+    from talkhead_cli.report.page import write_page
+    from talkhead_cli.report.rows import collect
+
+    known = build_report(ReportRequest(videos, target))
+    began = time.perf_counter()
+    rows = tuple(
+        replace(known.rows[index % len(known.rows)], id=f"r-{index:012x}", number=index + 1)
+        for index in range(number)
+    )
+    write_page(Report(target, videos, rows, 0, ()), collect(videos))
+    found = {"write": time.perf_counter() - began, "page_mb": target.stat().st_size / 1e6}
+    found["memory_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    with sync_playwright() as playwright:
+        browser = open_chromium(playwright)
+        page = browser.new_page(viewport=VIEW)
+        began = time.perf_counter()
+        page.goto(target.absolute().as_uri())
+        found["open"] = time.perf_counter() - began
+        for name, key in (("step", "j"), ("decision", "a")):
+            found[name] = page.evaluate(TIMING, [key, PRESSES]) / 1000
+        browser.close()
+    return found
+
+
+PRESSES = 30
+TIMING = """async ([key, presses]) => {
+  const began = performance.now();
+  for (let press = 0; press < presses; press += 1) {
+    document.body.dispatchEvent(new KeyboardEvent('keydown', {key, bubbles: true}));
+    await new Promise((done) => requestAnimationFrame(done));
+  }
+  return (performance.now() - began) / presses;
+}"""
+"""Milliseconds from a key to the next frame, on average."""
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--out", type=Path, default=Path("out/report"))
     parser.add_argument("--pictures", type=Path, help="folder for pictures of the page")
+    parser.add_argument("--rows", type=int, help="also time a page of so many rows")
     args = parser.parse_args()
     from talkhead_cli.app import run
 
@@ -135,6 +185,9 @@ def main() -> None:
     run([*map(str, words), "--devices", "cpu", "--html"])
     if args.pictures is not None:
         take_pictures(videos / "report.html", args.pictures)
+    if args.rows is not None:
+        for name, value in time_many(videos, args.out / "many.html", args.rows).items():
+            print(f"{name:12} {value:.3g}")
 
 
 if __name__ == "__main__":

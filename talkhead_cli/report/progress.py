@@ -1,11 +1,12 @@
-"""How far the measuring of a report is: a bar on a terminal, nothing anywhere else."""
+"""How far the measuring of a report is: a bar on a terminal, a line in a log."""
 
 from __future__ import annotations
 
 import sys
 from typing import TYPE_CHECKING
 
-from talkhead_cli.console import Event, Mode
+from talkhead_cli.batch.board import count
+from talkhead_cli.console import Event, Mode, write_message
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -33,7 +34,11 @@ class ReportProgress:
 
     def __call__(self, event: Event) -> None:
         """Show one event."""
-        if self.mode != "human" or not sys.stderr.isatty():
+        if self.mode != "human":
+            return
+        if not sys.stderr.isatty():
+            if event["measured"] == 0:
+                write_message(f"measuring {count(event['videos'], 'video')}")
             return
         if self._progress is None:
             from talkhead_cli.console import make_progress

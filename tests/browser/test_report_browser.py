@@ -10,6 +10,7 @@ import io
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -50,6 +51,10 @@ def browser() -> Iterator[Any]:
         started = open_chromium(playwright)
         yield started
         started.close()
+
+
+HURTING = "=+-@|\t\r\n,;\"' aü1＝＠＋－\u3000"
+FORMULA_SIGNS = ("=", "+", "-", "@", "|", "＝", "＠", "＋", "－")
 
 
 class Tab:
@@ -308,6 +313,20 @@ def test_exported_decisions_are_right_and_come_back(
     _, again = tab.export()
     kept = [{key: row[key] for key in ("id", "decision", "note")} for row in rows]
     assert [{key: row[key] for key in ("id", "decision", "note")} for row in again] == kept
+
+
+def test_no_cell_is_a_formula_and_none_is_lost(tab: Tab) -> None:
+    """Cells of any characters, read by another reader of CSV, and back by the page's own."""
+    random = Random(0)
+    texts = ["".join(random.choices(HURTING, k=random.randint(0, 6))) for _ in range(400)]
+    line = "texts => texts.map(csvCell).join(',') + '\\r\\n'"
+    written = tab.page.evaluate(line, texts)
+    (cells,) = csv.reader(io.StringIO(written, newline=""))
+    for text, cell in zip(texts, cells, strict=True):
+        assert cell in {text, "'" + text}
+        assert not cell.lstrip().startswith(FORMULA_SIGNS), repr(text)
+    (back,) = tab.page.evaluate("text => parseCsv(text)", written)
+    assert back == cells
 
 
 def test_a_row_rendered_again_is_decided_again(

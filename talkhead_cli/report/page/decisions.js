@@ -142,8 +142,10 @@ function parseCsv(text) {
       else if (text[index + 1] === '"') { cell += '"'; index += 1; } else quoted = false;
     } else if (char === '"' && cell === "") {
       quoted = true;
+    } else if (char === "\r" && text[index + 1] === "\n") {
+      // Half of a line's end.
     } else if (char === comma || char === "\n" || char === undefined) {
-      record.push(cell.replace(/\r$/, ""));
+      record.push(cell);
       cell = "";
       if (char !== comma) {
         if (record.some(Boolean)) records.push(record);
