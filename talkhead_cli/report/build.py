@@ -10,6 +10,7 @@ from typing import Any
 from talkhead_cli.batch.board import count
 from talkhead_cli.console import OnEvent
 from talkhead_cli.errors import InputError, UsageError
+from talkhead_cli.ffmpeg_binary import ffmpeg_path
 from talkhead_cli.report.examine import Examined, Task, crashed, examine, plain
 from talkhead_cli.report.judgement import Level
 from talkhead_cli.report.rows import Collection, ReportRow, collect, find_input, is_regular
@@ -103,6 +104,7 @@ def build_report(request: ReportRequest, on_event: OnEvent = ignore_event) -> Re
 
     Raises:
         InputError: there is nothing to report of, or the page cannot be written.
+        MediaError: ffmpeg is missing.
         UsageError: the page's name is none.
     """
     from talkhead_cli.report.page import write_page
@@ -148,13 +150,18 @@ class Examination:
         return self._found.get(self._keys.get(row.number, ""))
 
     def run(self, on_event: OnEvent) -> None:
-        """Look at what is not known; several processes, a file that kills one costs nothing but itself."""
+        """Look at what is not known; several processes, a file that kills one costs nothing but itself.
+
+        Raises:
+            MediaError: ffmpeg is missing.
+        """
         import joblib
 
         from talkhead_cli.batch.files import work_on_all
 
         tasks = self._tasks()
         if tasks:
+            ffmpeg_path()
             on_event({"event": "report_progress", "measured": 0, "videos": len(tasks)})
         number = min(self.request.jobs or joblib.cpu_count(), joblib.cpu_count())
         for _, found in work_on_all(list(tasks.values()), examine, crashed, number, ahead=1):

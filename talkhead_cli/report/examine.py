@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import math
 from collections import deque
 from dataclasses import dataclass
 from fractions import Fraction
@@ -28,9 +27,6 @@ POSTER_SECONDS = 0.6
 """Where it is taken; of shorter videos the last frame."""
 
 POSTER_QUALITY = 62
-
-NUMBERS = frozenset({"video", "codec", "warnings", "lips_judged_by"})
-"""Keys of an evaluation that are no numbers."""
 
 
 @dataclass(frozen=True)
@@ -132,16 +128,11 @@ def measure(task: Task) -> dict[str, Any]:
     found = evaluate_video(EvaluationRequest(video, portrait, audio, flow=task.flow))
     values = found.to_dict()
     return {
-        "measures": {key: value for key, value in values.items() if is_number(key, value)},
+        "measures": {key: value for key, value in values.items() if isinstance(value, int | float)},
         "judged_by": values["lips_judged_by"] or "",
         "warnings": tuple(plain(words) for words in (*notes, *found.warnings)),
         "curve": make_curve(found.timeline),
     }
-
-
-def is_number(key: str, value: Any) -> bool:
-    """Whether a key of an evaluation holds a number that is known."""
-    return key not in NUMBERS and isinstance(value, int | float) and math.isfinite(value)
 
 
 def usable_portrait(task: Task) -> tuple[Path | None, list[str]]:

@@ -20,7 +20,7 @@ from talkhead_cli.report.view import RowView, seconds_of
 if TYPE_CHECKING:
     from talkhead_cli.report.build import Report
 
-PARTS = Path(__file__).parent / "page"
+PARTS = Path(__file__).parent / "parts"
 TEMPLATE = "report.html.j2"
 STYLES = ("base.css", "list.css", "stage.css")
 SCRIPTS = ("decisions.js", "list.js", "stage.js", "main.js")

@@ -25,11 +25,19 @@ STATES = {
     "failed": "Failed",
     "missing": "Missing",
     "unreadable": "Unreadable",
+    "unmeasured": "Cannot be measured",
     "waiting": "Not rendered yet",
     "running": "Rendering",
 }
 
-TROUBLE = {"failed": 9000, "missing": 8000, "unreadable": 7000, "running": -10, "waiting": -20}
+TROUBLE = {
+    "failed": 9000,
+    "missing": 8000,
+    "unreadable": 7000,
+    "unmeasured": 6000,
+    "running": -10,
+    "waiting": -20,
+}
 """Of rows without a video that can be watched; see `trouble_of`."""
 
 HEADLINES = 2
@@ -103,7 +111,7 @@ def view_row(row: ReportRow, sha256: str, examined: Examined | None, page: Path)
     """
     state: str = row.state
     if examined is not None and examined.problem:
-        state = "unreadable"
+        state = "unmeasured" if examined.poster else "unreadable"
     findings = judge(examined.measures) if examined else ()
     warnings = tuple(plain(words) for words in all_warnings(row, sha256, examined))
     level = level_of(state, findings, bool(warnings), bool(examined and examined.measured))
@@ -154,7 +162,7 @@ def all_warnings(row: ReportRow, sha256: str, examined: Examined | None) -> Iter
 
 def level_of(state: str, findings: tuple[Finding, ...], warned: bool, measured: bool) -> Level:
     """Of a whole row: the worst of its findings by weight; a warning is amber."""
-    if state in {"failed", "missing", "unreadable"}:
+    if state in {"failed", "missing", "unreadable", "unmeasured"}:
         return "bad"
     if state in {"waiting", "running"}:
         return "none"
@@ -212,7 +220,8 @@ def error_of(row: ReportRow, examined: Examined | None) -> dict[str, str] | None
         hint = "make the report again when the run is over" if row.state == "running" else again
         return told(STATES[row.state], words, hint.removeprefix("then "))
     if examined is not None and examined.problem:
-        return told("Unreadable", examined.problem, "watch it, or render it again")
+        hint = "watch it, and decide by yourself" if examined.poster else "render it again"
+        return told("Not measured", examined.problem, hint)
     return None
 
 

@@ -70,7 +70,7 @@ def test_a_page_of_a_batch_with_everything_that_goes_wrong(
         "AudioError",
         "Fault",
         "Missing",
-        "Unreadable",
+        "Not measured",
     ]
     assert "no speech; give another" in rows[0]["error"]["message"]
     assert rows[1]["error"]["message"] == "portrait: no.png: no such file; correct the path"

@@ -126,6 +126,7 @@ def test_order_is_by_trouble() -> None:
         "failed": view_row(replace(ROW, state="failed", video=None, message="no"), "", None, PAGE),
         "gone": view_row(replace(ROW, state="missing", video=None), "", None, PAGE),
         "unreadable": view_row(ROW, "", Examined(key=KEY, problem="broken"), PAGE),
+        "faceless": view_row(ROW, "", Examined(key=KEY, problem="no face", poster="AAAA"), PAGE),
         "two reds": view_row(ROW, "", seen(likeness_min=0.1, lost_frames=90.0), PAGE),
         "red": view_row(ROW, "", seen(likeness_min=0.1), PAGE),
         "amber": view_row(ROW, "", seen(likeness_min=0.6), PAGE),
@@ -137,7 +138,7 @@ def test_order_is_by_trouble() -> None:
         "waiting": view_row(replace(ROW, state="waiting", video=None), "", None, PAGE),
     }
     assert sorted(rows, key=lambda name: -rows[name].trouble) == list(rows)
-    levels = ["bad"] * 5 + ["check"] * 2 + ["none"] + ["good"] * 2 + ["none"] * 2
+    levels = ["bad"] * 6 + ["check"] * 2 + ["none"] + ["good"] * 2 + ["none"] * 2
     assert [row.level for row in rows.values()] == levels
     for name in ("failed", "gone", "unreadable", "waiting"):
         assert rows[name].error is not None

@@ -2,7 +2,8 @@
 
 const LEVELS = { good: "good", check: "look closer", bad: "trouble", none: "unknown" };
 const STATES = {
-  done: "Done", failed: "Failed", missing: "Missing", unreadable: "Unreadable", waiting: "Not rendered yet", running: "Rendering",
+  done: "Done", failed: "Failed", missing: "Missing", unreadable: "Unreadable", unmeasured: "Cannot be measured",
+  waiting: "Not rendered yet", running: "Rendering",
 };
 const STAMPS = { approve: "Approved", reject: "Rejected" };
 const byId = (id) => document.getElementById(id);
@@ -20,6 +21,7 @@ function readRows() {
     const row = JSON.parse(element.querySelector("script").textContent);
     row.element = element;
     row.stamp = element.querySelector("[data-stamp]");
+    row.stamped = "";
     row.text = [row.name, row.consent_ref, row.headline, ...row.warnings, ...row.facts.flat(), row.number].join("\n").toLowerCase();
     rows.set(row.id, row);
   }
@@ -56,37 +58,47 @@ class List {
     this.update();
   }
 
-  /* Whether a row passes all filters but the one of its level. */
-  passes(row) {
-    const words = byId("search").value.toLowerCase().split(/\s+/).filter(Boolean);
-    const decision = byId("by-decision").value;
-    return words.every((word) => row.text.includes(word))
-      && (!byId("by-state").value || row.state === byId("by-state").value)
-      && (!decision || (this.decisions.of(row.id) || "none") === decision)
-      && (!byId("by-warnings").checked || row.warnings.length > 0);
+  /* What the controls ask for; read once, not for each row. */
+  wanted() {
+    return {
+      words: byId("search").value.toLowerCase().split(/\s+/).filter(Boolean),
+      state: byId("by-state").value,
+      decision: byId("by-decision").value,
+      warned: byId("by-warnings").checked,
+      level: document.querySelector('input[name="level"]:checked').value,
+      sort: byId("sort").value,
+      sign: byId("direction").getAttribute("aria-pressed") === "true" ? -1 : 1,
+    };
   }
 
-  sortKey(row) {
-    const kind = byId("sort").value;
+  /* Whether a row passes all filters but the one of its level. */
+  passes(row, wanted) {
+    return wanted.words.every((word) => row.text.includes(word))
+      && (!wanted.state || row.state === wanted.state)
+      && (!wanted.decision || (this.decisions.of(row.id) || "none") === wanted.decision)
+      && (!wanted.warned || row.warnings.length > 0);
+  }
+
+  sortKey(row, kind) {
     if (kind === "trouble") return -row.trouble;
     if (kind === "decision") return ["", "reject", "approve"].indexOf(this.decisions.of(row.id));
     if (kind.startsWith("measure:")) return row.values[kind.slice(8)];
     return row[kind];
   }
 
-  compare(a, b) {
-    const [one, other] = [this.sortKey(a), this.sortKey(b)];
-    const sign = byId("direction").getAttribute("aria-pressed") === "true" ? -1 : 1;
+  compare(a, b, wanted) {
+    const [one, other] = [this.sortKey(a, wanted.sort), this.sortKey(b, wanted.sort)];
     // What is not known comes last either way.
     if ((one === undefined) !== (other === undefined)) return one === undefined ? 1 : -1;
     const order = typeof one === "string" ? one.localeCompare(other, undefined, { numeric: true }) : (one ?? 0) - (other ?? 0);
-    return sign * order || a.number - b.number;
+    return wanted.sign * order || a.number - b.number;
   }
 
   update() {
-    const level = document.querySelector('input[name="level"]:checked').value;
-    const passing = [...this.rows.values()].filter((row) => this.passes(row));
-    this.shown = passing.filter((row) => !level || row.level === level).sort((a, b) => this.compare(a, b));
+    const wanted = this.wanted();
+    const passing = [...this.rows.values()].filter((row) => this.passes(row, wanted));
+    this.shown = passing.filter((row) => !wanted.level || row.level === wanted.level);
+    this.shown.sort((a, b) => this.compare(a, b, wanted));
     const visible = new Set(this.shown);
     for (const row of this.rows.values()) {
       if (row.element.hidden === visible.has(row)) row.element.hidden = !visible.has(row);
@@ -98,8 +110,8 @@ class List {
     }
     byId("empty").hidden = this.shown.length > 0;
     for (const place of document.querySelectorAll("[data-count]")) {
-      const wanted = place.dataset.count.split(":")[1];
-      place.textContent = passing.filter((row) => !wanted || row.level === wanted).length;
+      const level = place.dataset.count.split(":")[1];
+      place.textContent = passing.filter((row) => !level || row.level === level).length;
     }
     this.stamp();
     this.changed();
@@ -111,7 +123,8 @@ class List {
       const decision = this.decisions.of(id);
       const stale = !decision && this.decisions.stale(id);
       const words = decision ? STAMPS[decision] : stale ? "Rendered again" : "";
-      if (row.stamp.textContent === words) continue;
+      if (row.stamped === words) continue;
+      row.stamped = words;
       row.stamp.className = "stamp " + (decision || "stale");
       row.stamp.textContent = words;
     }
