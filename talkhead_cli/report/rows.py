@@ -35,6 +35,7 @@ class ReportRow:
         inputs: paths of what it was made from, by kind.
         settings: of the render, as far as they are known.
         consent_ref: as it was given.
+        marks: what says that the video is generated, such as "metadata, watermark"; "" where that is not known.
         carried: the user's own columns.
         sha256: that the run has recorded; "" where none is.
         size, mtime_ns: of the file when that was recorded.
@@ -52,6 +53,7 @@ class ReportRow:
     inputs: dict[str, str] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
     consent_ref: str = ""
+    marks: str = ""
     carried: dict[str, str] = field(default_factory=dict)
     sha256: str = ""
     size: int | None = None
@@ -196,12 +198,15 @@ def with_sidecar(row: ReportRow) -> ReportRow:
     record = read_sidecar(row.video)
     settings = record.get("settings")
     inputs = {key: record[key] for key in INPUTS if isinstance(record.get(key), str)}
-    consent, elapsed = record.get("consent_ref"), record.get("elapsed_seconds")
+    marking, elapsed = record.get("marking"), record.get("elapsed_seconds")
+    marking = marking if isinstance(marking, dict) else {}
+    consent, written = marking.get("consent_ref"), marking.get("written")
     return replace(
         row,
         settings=settings if isinstance(settings, dict) else {},
         inputs=row.inputs or inputs,
         consent_ref=row.consent_ref or (consent if isinstance(consent, str) else ""),
+        marks=(", ".join(map(str, written)) or "none") if isinstance(written, list) else "",
         elapsed=row.elapsed or (elapsed if isinstance(elapsed, float) else None),
     )
 

@@ -258,8 +258,7 @@ def facts_of(row: ReportRow, examined: Examined | None) -> Iterable[tuple[str, s
         yield "Started", f"{row.attempts} times"
     if examined is not None and examined.judged_by:
         yield "Lips judged by", examined.judged_by
-    if row.settings.get("marking") is False:
-        yield "Marking", "none (--no-marking)"
+    yield "Marks", row.marks
     yield from row.carried.items()
 
 

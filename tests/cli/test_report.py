@@ -109,7 +109,11 @@ def test_any_folder_of_videos_and_a_page_elsewhere(
     for path in (videos / "sub", pages):
         path.mkdir(parents=True)
     shutil.copy(clip, videos / "sub" / "100% ü.mp4")
-    sidecar = {"talkhead": "1", "settings": {"seed": 7, "marking": False}, "consent_ref": "C-9"}
+    sidecar = {
+        "talkhead": "1",
+        "settings": {"seed": 7, "marking": False},
+        "marking": {"consent_ref": "C-9", "written": []},
+    }
     (videos / "sub" / "100% ü.json").write_text(json.dumps(sidecar))
     done = talkhead("report", videos, "-o", pages / "night.html", "--no-measure")
     assert done.code == 0, done.err
@@ -118,6 +122,7 @@ def test_any_folder_of_videos_and_a_page_elsewhere(
     assert row["consent_ref"] == "C-9"
     assert ["seed", "7", True] in row["settings"]
     assert row["facts"][0] == ["Size", "256 × 256"]
+    assert ["Marks", "none"] in row["facts"]
     assert not (videos / "report.html").exists()
 
 

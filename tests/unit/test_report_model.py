@@ -281,7 +281,12 @@ def test_a_folder_is_read_in_the_order_of_people(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"")
     (tmp_path / "lost.mp4").symlink_to("nowhere")
-    sidecar = {"talkhead": "1", "settings": {"seed": 3}, "consent_ref": "C-1", "portrait": "p.png"}
+    sidecar = {
+        "talkhead": "1",
+        "settings": {"seed": 3},
+        "marking": {"consent_ref": "C-1"},
+        "portrait": "p.png",
+    }
     (tmp_path / "row2.json").write_text(json.dumps(sidecar))
     (tmp_path / "row10.json").write_text("[" * 100_000)
     rows = list(folder_rows(tmp_path))
