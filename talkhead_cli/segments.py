@@ -20,6 +20,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from talkhead_cli import __version__
 from talkhead_cli.encoding import TAGS
 from talkhead_cli.errors import write_error
 from talkhead_cli.ffmpeg_binary import ffmpeg_path
@@ -63,12 +64,14 @@ def frames_in_segment(fps: Fraction) -> int:
 
 
 def read_segments(folder: Path, suffix: str = ".mp4") -> list[Segment]:
-    """The finished segments from the first on, up to the first that is missing or damaged."""
+    """The finished segments from the first on, up to the first that is missing, damaged or another version's."""
     found: list[Segment] = []
     while True:
         path = segment_path(folder, len(found), suffix)
         try:
             with np.load(path.with_suffix(".npz"), allow_pickle=False) as stored:
+                if stored["version"].tobytes().decode() != __version__:
+                    return found  # another version's frames need not fit
                 digest = stored["sha256"].tobytes().decode()
                 checkpoint = Checkpoint.from_bytes(stored["checkpoint"].tobytes())
             if sha256_of(path) != digest:
@@ -88,7 +91,9 @@ def keep_segment(path: Path, checkpoint: Checkpoint) -> Segment:
     """
     digest = np.frombuffer(sha256_of(path).encode(), np.uint8)
     buffer = io.BytesIO()
-    np.savez(buffer, sha256=digest, checkpoint=np.frombuffer(checkpoint.to_bytes(), np.uint8))
+    version = np.frombuffer(__version__.encode(), np.uint8)
+    state = np.frombuffer(checkpoint.to_bytes(), np.uint8)
+    np.savez(buffer, sha256=digest, version=version, checkpoint=state)
     write_whole(path.with_suffix(".npz"), buffer.getvalue())
     return Segment(path, checkpoint)
 
