@@ -108,6 +108,7 @@ class RenderSettings(BaseModel):
         face_backend: which detector finds the face.
         background: colour behind a transparent portrait.
         max_seconds: longest speech accepted.
+        marking: say in the file, readable for programs, that it is made by AI; a preset cannot switch it off.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -140,6 +141,7 @@ class RenderSettings(BaseModel):
     face_backend: Literal["mediapipe", "face-alignment"] = "mediapipe"
     background: str | None = None
     max_seconds: float = Field(default=600.0, gt=0.0, le=86_400.0)
+    marking: bool = True
 
     @field_validator("device")
     @classmethod
@@ -222,6 +224,11 @@ def load_preset(name_or_path: str) -> dict[str, Any]:
         RenderSettings.model_validate(values)
     except ValidationError as error:
         raise PresetError(f"{path}: {explain_preset(error.errors()[0])}") from error
+    if not values.get("marking", True):
+        # Whoever leaves it out is to know, and to say so each time.
+        raise PresetError(
+            f"{path}: marking: a preset cannot switch it off; remove the line and give --no-marking"
+        )
     return values
 
 

@@ -130,6 +130,14 @@ class RenderOptions:
             rich_help_panel=PICTURE,
         ),
     ]
+    marking: Annotated[
+        bool | None,
+        typer.Option(
+            "--marking/--no-marking",
+            help="Say in the video, readable for programs, that AI has made it; the default.",
+            rich_help_panel=PICTURE,
+        ),
+    ]
 
 
 def takes_render_options(command: Command) -> Command:
