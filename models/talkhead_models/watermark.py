@@ -86,7 +86,13 @@ class Watermark:
         return self.raised.astype(np.int16) - self.lowered
 
     def add(self, frames: Bytes) -> Bytes:
-        """Frames with the watermark.
+        """Frames with the watermark; see `add_to`."""
+        marked = frames.copy()
+        self.add_to(marked)
+        return marked
+
+    def add_to(self, frames: Bytes) -> None:
+        """Put the watermark into frames, in place.
 
         Args:
             frames: (n, H, W, 3) uint8 RGB, (n, H, W, 4) RGBA, or planes (n, 3 H / 2, W). Alpha and chroma stay.
@@ -96,19 +102,16 @@ class Watermark:
         """
         height, width = self.raised.shape
         if frames.shape[1:] == (height * 3 // 2, width):
-            marked = frames.copy()
-            for frame in marked:
+            for frame in frames:
                 self._add_to(frame[:height])
-            return marked
+            return
         if frames.shape[1:3] != (height, width) or frames.shape[3:] not in {(3,), (4,)}:
             raise ValueError(f"frames of {width}x{height} are wanted, got {frames.shape}")
-        marked = np.empty_like(frames)
-        for frame, found in zip(frames, marked, strict=True):
+        for frame in frames:
             channels = list(cv2.split(frame))
             for channel in channels[:3]:
                 self._add_to(channel)
-            cv2.merge(channels, dst=found)
-        return marked
+            cv2.merge(channels, dst=frame)
 
     def _add_to(self, plane: Bytes) -> None:
         """Change a plane (H, W) in place; OpenCV's bytes do not wrap around."""
@@ -155,13 +158,3 @@ def normal_sum(patterns: Floats, weights: NDArray[np.float64]) -> Floats:
     """A weighted sum of standard deviation 1, its peaks cut."""
     pattern = np.tensordot(weights, patterns, 1)
     return np.clip(pattern / pattern.std(), -PEAK, PEAK).astype(np.float32)
-
-
-def dither(width: int, height: int) -> Floats:
-    """What rounds parts of a level to whole ones without steps in smooth pictures, (H, W) in [-0.5, 0.5).
-
-    Interleaved gradient noise (Jimenez 2014): even in every small neighbourhood, and too fine to be seen.
-    """
-    rows, columns = np.arange(height)[:, None], np.arange(width)[None]
-    inner = np.mod(0.06711056 * columns + 0.00583715 * rows, 1.0)
-    return (np.mod(52.9829189 * inner, 1.0) - 0.5).astype(np.float32)
