@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from talkhead_cli.label import Label
-    from talkhead_cli.settings import RenderSettings
+    from talkhead_cli.marking.record import Marks
     from talkhead_models.watermark import Watermark
 
 Bytes = NDArray[np.uint8]
@@ -30,28 +30,28 @@ class Finish:
     _held: Bytes | None = field(default=None, repr=False)
 
     @classmethod
-    def create(cls, picture: Bytes, settings: RenderSettings, settings_sha256: str) -> Finish:
-        """What settings ask for.
+    def create(cls, picture: Bytes, label: str, marks: Marks | None) -> Finish:
+        """What is put on the frames of a render.
 
         Args:
             picture: (H, W, 3) uint8 RGB, what most of the clip looks like.
-            settings: `label` and `marking` matter.
-            settings_sha256: in hexadecimal; the watermark has its beginning.
+            label: visible text; "" is none.
+            marks: what the output says of itself, of which the watermark has a part; None leaves it out.
 
         Raises:
             UsageError: the label does not fit.
         """
         finish = cls()
         height, width = picture.shape[:2]
-        if settings.label:
+        if label:
             from talkhead_cli.label import Label
 
-            finish.label = Label.create(settings.label, width, height)
-        if settings.marking:
+            finish.label = Label.create(label, width, height)
+        if marks is not None:
             from talkhead_models.watermark import Watermark
             from talkhead_models.watermark_code import payload_of
 
-            finish.watermark = Watermark.create(picture, payload_of(settings_sha256))
+            finish.watermark = Watermark.create(picture, payload_of(marks.settings_sha256))
         return finish
 
     def apply(self, frames: Bytes) -> Bytes:
