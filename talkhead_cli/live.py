@@ -124,6 +124,8 @@ class LiveRun(RenderRun):
         meters: list[LevelMeter] = []
         speech = self._speech(scene.pipeline, sound, meters)
         planes = scene.pipeline.gives_planes(codec_of(scene.target, self.settings))
+        heard = None if sound.is_piped else Path(str(scene.inputs.audio))
+        self._take_stamp(scene, Performance(heard, 0.0))
         batches = scene.pipeline.render(
             scene.portrait, speech, None, planes=planes, **self._recording(speech)
         )
@@ -135,15 +137,15 @@ class LiveRun(RenderRun):
             self._check_length(Path(sound.name), declared)
         meters.append(LevelMeter(header.sample_rate))
         delivered = sound.piped() if sound.is_piped else Path(str(scene.inputs.audio))
-        heard = None if sound.is_piped else Path(str(scene.inputs.audio))
-        self._take_stamp(scene, Performance(heard, 0.0))
         with ExitStack() as undo:
             with stream_writer(
                 scene, delivered, self.settings, self.options, self.stamp, live=True
             ) as writer:
                 sound.let_go()
                 announced = self._announced(batches, loaded, meters[0])
-                write_frames(writer, announced, Ticker(self.emit, None), self.clock)
+                write_frames(
+                    writer, announced, Ticker(self.emit, None), self.clock, self.finish
+                )
                 if self.late is not None:
                     raise self.late
                 self._count(scene, sound, speech, before)

@@ -37,6 +37,7 @@ from talkhead_cli.writing import file_writer, write_frames
 
 if TYPE_CHECKING:
     from talkhead_cli.face import Portrait
+    from talkhead_cli.finishing import Finish
     from talkhead_cli.motion_files import MotionRecorder
     from talkhead_cli.pipeline import TalkingHeadPipeline
     from talkhead_cli.playback import MotionSource
@@ -110,6 +111,8 @@ class RenderRun:
     recorder: MotionRecorder | None = None
     stamp: Stamp | None = None
     """What marks the output."""
+    finish: Finish
+    """What is put on its frames."""
 
     def __init__(self, settings: RenderSettings, on_event: OnEvent, options: OutputOptions) -> None:
         self.options = options
@@ -335,7 +338,7 @@ class RenderRun:
                     event = {"event": "resumed", "frames": begin.num_frames}
                     self.emit(event | {"num_frames": num_frames})
                 ticker = Ticker(self.emit, num_frames, self.resumed_frames)
-                write_frames(writer, batches, ticker, self.clock)
+                write_frames(writer, batches, ticker, self.clock, self.finish)
                 self.clock.count(scene.pipeline.timings, before)
                 result = self._finish(scene, performance, undo, writer.unpublished)
             undo.pop_all()
@@ -351,9 +354,13 @@ class RenderRun:
         return {"record": self.recorder}
 
     def _take_stamp(self, scene: Scene, performance: Performance) -> None:
-        """Settle what the output will say of itself."""
+        """Settle what the output will say of itself, and what is put on its frames."""
+        from talkhead_cli.finishing import Finish
+
         bundles = used_bundles(scene.inputs, scene.pipeline, performance.clip)
         self.stamp = make_stamp(self.settings, bundles, self.options, scene.inputs, performance)
+        marks = None if self.stamp is None else self.stamp.marks
+        self.finish = Finish.create(scene.portrait.image, self.settings.label, marks)
 
     def _finish(
         self, scene: Scene, performance: Performance, undo: ExitStack, made: Path | None

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from talkhead_cli.finishing import Finish
     from talkhead_cli.marking.stamp import Stamp
     from talkhead_cli.media import VideoWriter
     from talkhead_cli.pictures import PictureWriter
@@ -124,6 +125,7 @@ def write_frames(
     batches: Iterable[NDArray[np.uint8]],
     ticker: Ticker,
     clock: Clock,
+    finish: Finish,
 ) -> None:
     """Encode all frames and tell how far it is.
 
@@ -133,10 +135,11 @@ def write_frames(
             where segments may end.
         ticker: sends the progress.
         clock: counts the time as "encode".
+        finish: what is put on every frame before.
     """
     for frames in batches:
         with clock.stage("encode"):
-            writer.write(frames)
+            writer.write(finish.apply(frames))
             checkpoint = getattr(batches, "checkpoint", None)
             if checkpoint is not None:
                 writer.mark(checkpoint)

@@ -132,6 +132,13 @@ class RenderOptions:
             rich_help_panel=PICTURE,
         ),
     ]
+    label: Annotated[
+        str | None,
+        typer.Option(
+            help='Visible text in the bottom left corner, such as "AI-generated".',
+            rich_help_panel=PICTURE,
+        ),
+    ]
     marking: Annotated[
         bool | None,
         typer.Option(

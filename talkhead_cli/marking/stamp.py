@@ -200,7 +200,7 @@ def describe_stamp(stamp: Stamp | None) -> dict[str, Any]:
     """What was written where."""
     if stamp is None:
         return {"written": []}
-    written = ["metadata", "xmp"]
+    written = ["metadata", "xmp", "watermark"]
     values: dict[str, Any] = {
         "written": written,
         "statement": stamp.marks.statement,
