@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -119,7 +120,9 @@ def metadata_mark(path: Path, kind: Kind) -> Mark:
     kept = f"{tags.get('digital_source_type', '')} {tags.get('comment', '')}"
     if not any(term in kept for term in AI_SOURCE_TYPES):
         return Mark(name, "missing", "no tag tells a digital source type")
-    return Mark(name, "found", tags.get("software", ""), tags.get("settings_sha256", ""))
+    in_comment = re.search(r"sha256: ([0-9a-f]{64})", kept)
+    sha256 = tags.get("settings_sha256") or (in_comment.group(1) if in_comment else "")
+    return Mark(name, "found", tags.get("software", ""), sha256)
 
 
 def xmp_mark(path: Path, kind: Kind) -> Mark:
@@ -186,7 +189,8 @@ def sidecar_mark(path: Path) -> tuple[Mark, frozenset[str]]:
         record = read_sidecar(sidecar_path(path))
     except MarkError as error:
         return Mark(name, "broken", str(error)), nothing
-    if record is None:
+    if record is None or Path(str(record.get("output"))).suffix != path.suffix:
+        # Films that differ in their suffix alone share the name of their JSON file.
         return Mark(name, "absent"), nothing
     marking = record["marking"]
     told = frozenset(map(str, marking.get("written") or ()))
@@ -232,8 +236,6 @@ def folder_marks(folder: Path) -> tuple[Mark, ...]:
     Raises:
         TalkheadError: one cannot be read, or there is none.
     """
-    import re
-
     pictures = sorted(path for path in folder.iterdir() if re.fullmatch(PICTURE_NAME, path.name))
     if not pictures:
         raise InputError(f"{folder}: holds no numbered PNG pictures; give a video or such a folder")

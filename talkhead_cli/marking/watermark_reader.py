@@ -197,7 +197,9 @@ def read_frames(path: Path) -> Iterator[NDArray[np.uint8]]:
     if path.is_dir():
         names = sorted(each for each in path.iterdir() if re.fullmatch(PICTURE_NAME, each.name))
         if not names:
-            raise InputError(f"{path}: a folder without numbered pictures; give a video or pictures")
+            raise InputError(
+                f"{path}: a folder without numbered pictures; give a video or pictures"
+            )
         step = max(1, len(names) // FRAMES)
         return (read_portrait_image(each).pixels for each in names[::step][:FRAMES])
     try:
