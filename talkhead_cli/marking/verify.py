@@ -193,7 +193,8 @@ def sidecar_mark(path: Path) -> tuple[Mark, frozenset[str]]:
         # Films that differ in their suffix alone share the name of their JSON file.
         return Mark(name, "absent"), nothing
     marking = record["marking"]
-    told = frozenset(map(str, marking.get("written") or ()))
+    written = marking.get("written")
+    told = frozenset(map(str, written if isinstance(written, list) else ()))
     if not told:
         return Mark(name, "missing", "rendered with --no-marking"), told
     sha256 = str(marking.get("settings_sha256", ""))
