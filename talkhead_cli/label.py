@@ -1,7 +1,7 @@
 """A visible label in the bottom left corner of every frame: light text on a dark, half-transparent box.
 
-Pillow draws it once for a render, for not every ffmpeg can draw text; blending it in is a multiplication a pixel. The font
-is DejaVu Sans, which comes with matplotlib; for scripts that it does not have, the first of the system's that has them.
+Pillow draws it once for a render, for not every ffmpeg can draw text; blending it in is a multiplication a pixel. The
+font is DejaVu Sans, which comes with matplotlib; for scripts that it lacks, the first of the system's that has them.
 """
 
 from __future__ import annotations

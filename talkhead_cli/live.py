@@ -143,9 +143,7 @@ class LiveRun(RenderRun):
             ) as writer:
                 sound.let_go()
                 announced = self._announced(batches, loaded, meters[0])
-                write_frames(
-                    writer, announced, Ticker(self.emit, None), self.clock, self.finish
-                )
+                write_frames(writer, announced, Ticker(self.emit, None), self.clock, self.finish)
                 if self.late is not None:
                     raise self.late
                 self._count(scene, sound, speech, before)

@@ -1,9 +1,9 @@
 """The patterns of the invisible watermark, and how well a picture correlates with them.
 
-Everything here happens on a square grid of 256 x 256 cells that any picture is scaled to, so that the size of a video does
-not matter. The patterns are noise of unit amplitude and pseudo-random phase in a band of middle frequencies (spread
-spectrum: Cox, Kilian, Leighton and Shamoon 1997), told apart and placed by circular shifts and found by correlation of
-phases alone (Kalker, Depovere, Haitsma and Maes 1999).
+Everything here happens on a square grid of 256 x 256 cells that any picture is scaled to, so that the size of a video
+does not matter. The patterns are noise of unit amplitude and pseudo-random phase in a band of middle frequencies
+(spread spectrum: Cox, Kilian, Leighton and Shamoon 1997), placed by circular shifts and found by correlation of phases
+alone (Kalker, Depovere, Haitsma and Maes 1999).
 """
 
 from __future__ import annotations
@@ -66,7 +66,8 @@ def phasors() -> Spectrum:
 def band(width: int, height: int) -> Floats:
     """Amplitudes of the patterns' frequencies, (GRID, GRID / 2 + 1) in [0, 1], for a picture of that shape.
 
-    A circle in the frequencies of the picture, an ellipse in those of the grid: across the shorter side cells are smaller.
+    A circle in the frequencies of the picture, an ellipse in those of the grid, whose cells are smaller across the
+    shorter side.
     """
     mean = np.sqrt(width * height)
     down = np.fft.fftfreq(GRID, 1 / GRID)[:, None] * (mean / height)
