@@ -14,6 +14,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.fft import irfft2, rfft2
 
 from talkhead_models.watermark_code import PLACES, SYMBOLS, encode_payload
 
@@ -81,7 +82,7 @@ def band(width: int, height: int) -> Floats:
 def make_patterns(payload: int, width: int, height: int) -> Floats:
     """The patterns that say a payload, (1 + SYMBOLS, GRID, GRID), each of standard deviation 1."""
     spectra = phasors() * band(width, height)
-    patterns = np.fft.irfft2(spectra, s=(GRID, GRID))
+    patterns = irfft2(spectra, s=(GRID, GRID))
     patterns /= patterns.std(axis=(1, 2), keepdims=True)
     for index, symbol in enumerate(encode_payload(payload), 1):
         patterns[index] = np.roll(patterns[index], place_of(symbol), (0, 1))
@@ -119,7 +120,7 @@ def blur(cells: Floats, sigma: float) -> Floats:
 
 def whiten(flat: Floats, width: int, height: int) -> Spectrum:
     """The spectrum of a flattened picture, every ring of frequencies as strong as every other, times the band."""
-    spectrum = np.fft.rfft2(flat - flat.mean())
+    spectrum = rfft2(flat - flat.mean())
     size = np.abs(spectrum)
     rings, count = _rings()
     mean = np.bincount(rings.ravel(), size.ravel(), len(count)) / count
@@ -136,7 +137,7 @@ def _rings() -> tuple[NDArray[np.intp], NDArray[np.intp]]:
 
 def correlate(spectrum: Spectrum, index: int) -> Floats:
     """How much a pattern is in a whitened picture at every shift, (GRID, GRID), in standard deviations of chance."""
-    found = np.fft.irfft2(spectrum * np.conj(phasors()[index]), s=(GRID, GRID))
+    found = irfft2(spectrum * np.conj(phasors()[index]), s=(GRID, GRID))
     deviation = float(found.std())
     if deviation == 0:  # a picture of one colour
         return np.zeros((GRID, GRID), np.float32)
