@@ -62,11 +62,10 @@ class Finish:
         """
         if self.label is None and self.watermark is None:
             return frames
-        if self._held is None or self._held.shape[1:] != frames.shape[1:]:
-            self._held = np.empty_like(frames)
-        elif len(self._held) < len(frames):
-            self._held = np.empty_like(frames)
-        finished = self._held[: len(frames)]
+        held = self._held
+        if held is None or held.shape[1:] != frames.shape[1:] or len(held) < len(frames):
+            held = self._held = np.empty_like(frames)
+        finished = held[: len(frames)]
         np.copyto(finished, frames)
         if self.label is not None:
             self.label.draw(finished)

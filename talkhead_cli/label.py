@@ -1,7 +1,7 @@
 """A visible label in the bottom left corner of every frame: light text on a dark, half-transparent box.
 
-Pillow draws it once for a render, for not every ffmpeg can draw text; blending it in is a multiplication a pixel. The font
-is DejaVu Sans, which comes with matplotlib; for scripts that it does not have, the first of the system's that has them.
+Pillow draws it once for a render, for not every ffmpeg can draw text; blending it in is a multiplication a pixel. The
+font is DejaVu Sans, which comes with matplotlib; for scripts that it lacks, the first of the system's that has them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Bytes = NDArray[np.uint8]
 
 MAX_CHARACTERS = 80
 
-TEXT_SHARE, LEAST_TEXT = 0.036, 10
+TEXT_SHARE, LEAST_TEXT = 0.038, 11
 """Size of the text as a share of the shorter side, and in pixels at least."""
 
 SHRUNK = 0.75
@@ -33,7 +33,7 @@ MAX_LINES = 3
 MARGIN_SHARE = 0.03
 """Distance from the edges, as a share of the shorter side."""
 
-BOX_OPACITY = 0.58
+BOX_OPACITY = 0.62
 TEXT_LEVEL = 250
 """Of 255."""
 

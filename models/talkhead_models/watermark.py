@@ -129,8 +129,8 @@ def visible_limit(cells: Floats) -> Floats:
 def balanced(cells: Floats, strength: Floats, payload: int, width: int, height: int) -> Floats:
     """The sum of a payload's patterns, of standard deviation 1, so weighted that all are found equally well.
 
-    A picture has something of each pattern by chance, for or against it. It is known here, so a pattern that it hides is
-    made stronger at the cost of the others (informed embedding).
+    A picture has something of each pattern by chance, for or against it. It is known here, so a pattern that
+    it hides is made stronger at the cost of the others (informed embedding).
 
     Args:
         cells: (GRID, GRID) the picture.

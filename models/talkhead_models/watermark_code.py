@@ -1,8 +1,8 @@
 """The bits of the invisible watermark: a payload and its checksum as places of patterns.
 
-The 32 bits of payload and a CRC of 16 are cut into four symbols of 12. A symbol is said by where its pattern lies: at one
-of 64 x 64 places of a torus. The reader takes the place that correlates best, or the next best ones, until the checksum
-fits: a soft decision over 4,096 orthogonal signals for each symbol.
+The 32 bits of payload and a CRC of 16 are cut into four symbols of 12. A symbol is said by where its pattern lies: at
+one of 64 x 64 places of a torus. The reader takes the place that correlates best, or the next best ones, until the
+checksum fits: a soft decision over 4,096 orthogonal signals for each symbol.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The patterns of the invisible watermark, and how well a picture correlates with them.
 
-Everything here happens on a square grid of 256 x 256 cells that any picture is scaled to, so that the size of a video does
-not matter. The patterns are noise of unit amplitude and pseudo-random phase in a band of middle frequencies (spread
-spectrum: Cox, Kilian, Leighton and Shamoon 1997), told apart and placed by circular shifts and found by correlation of
-phases alone (Kalker, Depovere, Haitsma and Maes 1999).
+Everything here happens on a square grid of 256 x 256 cells that any picture is scaled to, so that the size of a video
+does not matter. The patterns are noise of unit amplitude and pseudo-random phase in a band of middle frequencies
+(spread spectrum: Cox, Kilian, Leighton and Shamoon 1997), placed by circular shifts and found by correlation of phases
+alone (Kalker, Depovere, Haitsma and Maes 1999).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.fft import irfft2, rfft2
 
 from talkhead_models.watermark_code import PLACES, SYMBOLS, encode_payload
 
@@ -66,7 +67,8 @@ def phasors() -> Spectrum:
 def band(width: int, height: int) -> Floats:
     """Amplitudes of the patterns' frequencies, (GRID, GRID / 2 + 1) in [0, 1], for a picture of that shape.
 
-    A circle in the frequencies of the picture, an ellipse in those of the grid: across the shorter side cells are smaller.
+    A circle in the frequencies of the picture, an ellipse in those of the grid, whose cells are smaller across the
+    shorter side.
     """
     mean = np.sqrt(width * height)
     down = np.fft.fftfreq(GRID, 1 / GRID)[:, None] * (mean / height)
@@ -80,7 +82,7 @@ def band(width: int, height: int) -> Floats:
 def make_patterns(payload: int, width: int, height: int) -> Floats:
     """The patterns that say a payload, (1 + SYMBOLS, GRID, GRID), each of standard deviation 1."""
     spectra = phasors() * band(width, height)
-    patterns = np.fft.irfft2(spectra, s=(GRID, GRID))
+    patterns = irfft2(spectra, s=(GRID, GRID))
     patterns /= patterns.std(axis=(1, 2), keepdims=True)
     for index, symbol in enumerate(encode_payload(payload), 1):
         patterns[index] = np.roll(patterns[index], place_of(symbol), (0, 1))
@@ -118,7 +120,7 @@ def blur(cells: Floats, sigma: float) -> Floats:
 
 def whiten(flat: Floats, width: int, height: int) -> Spectrum:
     """The spectrum of a flattened picture, every ring of frequencies as strong as every other, times the band."""
-    spectrum = np.fft.rfft2(flat - flat.mean())
+    spectrum = rfft2(flat - flat.mean())
     size = np.abs(spectrum)
     rings, count = _rings()
     mean = np.bincount(rings.ravel(), size.ravel(), len(count)) / count
@@ -135,7 +137,7 @@ def _rings() -> tuple[NDArray[np.intp], NDArray[np.intp]]:
 
 def correlate(spectrum: Spectrum, index: int) -> Floats:
     """How much a pattern is in a whitened picture at every shift, (GRID, GRID), in standard deviations of chance."""
-    found = np.fft.irfft2(spectrum * np.conj(phasors()[index]), s=(GRID, GRID))
+    found = irfft2(spectrum * np.conj(phasors()[index]), s=(GRID, GRID))
     deviation = float(found.std())
     if deviation == 0:  # a picture of one colour
         return np.zeros((GRID, GRID), np.float32)
