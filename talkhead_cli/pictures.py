@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import repeat
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -16,10 +17,13 @@ from numpy.typing import NDArray
 
 from talkhead_cli.errors import write_error
 from talkhead_cli.leftovers import let_go
+from talkhead_cli.marking.xmp import XMP_KEY, build_packet
 from talkhead_cli.paths import check_pictures, temporary_folder_beside
 
 if TYPE_CHECKING:
     from PIL.PngImagePlugin import PngInfo
+
+    from talkhead_cli.marking.record import Marks
 
 COMPRESSION = 3
 """Of zlib: half the time of its default for a few percent more bytes."""
@@ -40,6 +44,7 @@ class PictureWriter:
         height: of the frames.
         overwrite: whether a folder of numbered pictures may be replaced.
         on_complete: called with the finished folder before it is put in place.
+        marks: what each picture says of itself; None leaves them unmarked.
 
     Raises:
         InputError: the folder cannot be created.
@@ -48,6 +53,8 @@ class PictureWriter:
 
     checkpoint = None
     """There is nothing to go on from."""
+    unpublished = None
+    """There is not one file."""
 
     def __init__(
         self,
@@ -57,11 +64,13 @@ class PictureWriter:
         *,
         overwrite: bool = False,
         on_complete: Callable[[Path], None] | None = None,
+        marks: Marks | None = None,
     ) -> None:
         self.path = path
         self.size = (width, height)
         self.overwrite = overwrite
         self.on_complete = on_complete
+        self.marks = marks
         self.num_frames = 0
         self._folder: Path | None = None
 
@@ -105,7 +114,7 @@ class PictureWriter:
         paths = [self._folder / f"{number:06}.png" for number in numbers]
         try:
             with ThreadPoolExecutor(THREADS) as pool:
-                list(pool.map(save_picture, frames, paths))
+                list(pool.map(save_picture, frames, paths, repeat(self.marks)))
         except OSError as error:
             raise write_error(self.path, error, "a picture cannot be written") from error
         self.num_frames += len(frames)
@@ -150,11 +159,16 @@ class PictureWriter:
             shutil.rmtree(replaced, ignore_errors=True)
 
 
-def save_picture(frame: NDArray[np.uint8], path: Path) -> None:
-    """Write one frame (H, W, 4) as a PNG file that says that it is sRGB."""
+def save_picture(frame: NDArray[np.uint8], path: Path, marks: Marks | None = None) -> None:
+    """Write one frame (H, W, 4) as a PNG file that says that it is sRGB, and what it is otherwise."""
     from PIL import Image
 
-    Image.fromarray(frame).save(path, pnginfo=srgb_chunk(), compress_level=COMPRESSION)
+    info = srgb_chunk()
+    if marks is not None:
+        info.add_text("Software", marks.tool)
+        info.add_text("Comment", marks.comment)
+        info.add_itxt(XMP_KEY, build_packet(marks))
+    Image.fromarray(frame).save(path, pnginfo=info, compress_level=COMPRESSION)
 
 
 def srgb_chunk() -> PngInfo:

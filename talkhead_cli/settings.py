@@ -35,6 +35,9 @@ MOST_AHEAD = 16
 LIVE: Mapping[str, Any] = {"chunk_frames": 4, "lookahead_frames": 5}
 """What a render whose speech arrives meanwhile takes where nobody has chosen."""
 
+IRRELEVANT = frozenset({"preset", "description", "device", "max_seconds"})
+"""Settings that leave the pictures as they are."""
+
 MIN_FPS, MAX_FPS = 5, 120
 
 NTSC_RATES = {
@@ -108,6 +111,8 @@ class RenderSettings(BaseModel):
         face_backend: which detector finds the face.
         background: colour behind a transparent portrait.
         max_seconds: longest speech accepted.
+        label: visible text in the bottom left corner; "" shows none.
+        marking: say in the file, readable for programs, that it is made by AI; a preset cannot switch it off.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -140,6 +145,8 @@ class RenderSettings(BaseModel):
     face_backend: Literal["mediapipe", "face-alignment"] = "mediapipe"
     background: str | None = None
     max_seconds: float = Field(default=600.0, gt=0.0, le=86_400.0)
+    label: str = ""
+    marking: bool = True
 
     @field_validator("device")
     @classmethod
@@ -147,6 +154,15 @@ class RenderSettings(BaseModel):
         if not re.fullmatch(r"auto|cpu|cuda(:\d+)?|mps", value):
             raise ValueError("the device is auto, cpu, cuda, cuda:N or mps")
         return value
+
+    @field_validator("label")
+    @classmethod
+    def _check_label(cls, value: str) -> str:
+        if not value:
+            return value
+        from talkhead_cli.label import check_label
+
+        return check_label(value)
 
     @field_validator("face", mode="before")
     @classmethod
@@ -222,6 +238,11 @@ def load_preset(name_or_path: str) -> dict[str, Any]:
         RenderSettings.model_validate(values)
     except ValidationError as error:
         raise PresetError(f"{path}: {explain_preset(error.errors()[0])}") from error
+    if not values.get("marking", True):
+        # Whoever leaves it out is to know, and to say so each time.
+        raise PresetError(
+            f"{path}: marking: a preset cannot switch it off; remove the line and give --no-marking"
+        )
     return values
 
 

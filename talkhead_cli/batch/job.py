@@ -6,10 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from talkhead_cli.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_ROWS_FAILED
 from talkhead_cli.unchanged import Stamp
+
+if TYPE_CHECKING:
+    from talkhead_cli.marking.signing import Signing
 
 RUN_FOLDER = ".talkhead"
 """Folder of a run's state inside its output folder."""
@@ -43,6 +46,7 @@ class BatchRequest:
         overwrite: outputs that exist may be replaced.
         sidecar: write a JSON file beside each video.
         dry_run: stop when everything is checked; nothing is written.
+        signing: what a C2PA manifest in every video is signed with; None signs none.
         max_attempts: times a row is started when its worker dies under it.
         row_timeout: seconds after which a worker that does nothing is taken as hung, 0 = never; None takes the
             backend's own.
@@ -64,6 +68,7 @@ class BatchRequest:
     overwrite: bool = False
     sidecar: bool = True
     dry_run: bool = False
+    signing: Signing | None = None
     max_attempts: int = MAX_ATTEMPTS
     row_timeout: float | None = None
 
@@ -111,6 +116,8 @@ class Job:
         given: settings that a film must not replace by its own.
         seen: size and time of change of each input by its path, when the manifest was checked.
         bundles: sha256 of the weights by file name, likewise, the generator's as "generator".
+        consent_ref: what is named as the consent of the person shown; "" for none.
+        signing: what a C2PA manifest in the video is signed with; None signs none.
     """
 
     row: int
@@ -133,6 +140,8 @@ class Job:
     given: tuple[str, ...] = ()
     seen: dict[str, Stamp] = field(default_factory=dict)
     bundles: dict[str, str] = field(default_factory=dict)
+    consent_ref: str = ""
+    signing: Signing | None = None
 
 
 @dataclass(frozen=True)
@@ -148,7 +157,7 @@ class Outcome:
         device: as torch names it.
         loads: times this worker has loaded networks so far.
         made: what a finished render made: num_frames, width, height, fps, duration_seconds, elapsed_seconds,
-            timings, output_sha256.
+            timings, output_sha256, marking (whether it says that AI has made it).
         kind: class of the error; "" when done.
         message: of the error.
         exit_code: that a single render would have ended with.

@@ -8,6 +8,8 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
+from talkhead_cli.commands.common import MARKING
+
 MOTION = "Motion"
 PICTURE = "Picture and encoding"
 
@@ -128,6 +130,21 @@ class RenderOptions:
             "--alpha/--no-alpha",
             help="The person on transparency: a .mov or .webm file, or a folder for PNG pictures.",
             rich_help_panel=PICTURE,
+        ),
+    ]
+    label: Annotated[
+        str | None,
+        typer.Option(
+            help='Visible text in the bottom left corner, such as "AI-generated".',
+            rich_help_panel=PICTURE,
+        ),
+    ]
+    marking: Annotated[
+        bool | None,
+        typer.Option(
+            "--marking/--no-marking",
+            help="Say in the video, readable for programs, that AI has made it; the default.",
+            rich_help_panel=MARKING,
         ),
     ]
 

@@ -183,3 +183,11 @@ def test_preset_files_are_commented() -> None:
         keys = yaml.safe_load(path.read_text())
         assert lines[0].startswith("#")
         assert set(keys) <= set(RenderSettings.model_fields)
+
+
+def test_marking_is_switched_off_by_an_option_and_by_no_preset(tmp_path: Path) -> None:
+    assert resolve_settings(None, {}).marking
+    assert resolve_settings(preset(tmp_path, "marking: true\n"), {}).marking
+    assert not resolve_settings(None, {"marking": False}).marking
+    with pytest.raises(PresetError, match=r"mine\.yaml: marking: .* give --no-marking"):
+        resolve_settings(preset(tmp_path, "marking: false\n"), {"marking": False})
