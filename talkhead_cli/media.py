@@ -228,7 +228,7 @@ class VideoWriter:
         if written is not None:
             if not written.exists() or written.stat().st_size == 0:
                 raise self._failure()
-            check_whole(self.unpublished, self.path, self.num_frames)
+            check_whole(written, self.path, self.num_frames)
             if isinstance(self.audio, Path):
                 seconds = self.num_frames / self.fps
                 ffmpeg = ffmpeg_path(ENCODERS[self.codec])
