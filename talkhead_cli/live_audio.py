@@ -36,8 +36,9 @@ from talkhead_cli.audio import (
 )
 from talkhead_cli.backlog import Backlog
 from talkhead_cli.errors import AudioError, TalkheadError
-from talkhead_cli.ffmpeg_binary import PROTOCOLS, ffmpeg_path, file_url
+from talkhead_cli.ffmpeg_binary import ffmpeg_path, file_url
 from talkhead_cli.mel import Array
+from talkhead_cli.reading import MAX_BLOCK, arguments, input_options
 from talkhead_cli.sample_blocks import BARE, BlockCutter
 from talkhead_cli.sound import PipedSound
 from talkhead_cli.wav_header import WavHeader, is_complete, parse_wav
@@ -179,7 +180,7 @@ class LiveSound:
     def _input_options(self) -> dict[str, Any]:
         """How ffmpeg reads what comes through the pipe."""
         if self._wav is None:
-            return {"analyzeduration": ANALYZE_MICROSECONDS, "protocol_whitelist": PROTOCOLS}
+            return {"analyzeduration": ANALYZE_MICROSECONDS, **input_options()}
         bare = {"f": self._wav.samples, "ar": self._wav.sample_rate, "ac": self._wav.channels}
         return bare | {"probesize": 32, "analyzeduration": 0}
 
@@ -265,7 +266,7 @@ class LiveSound:
     def _read_file(self) -> None:
         assert isinstance(self._source, Path)
         try:
-            self._start_decoder(file_url(self._source), {"protocol_whitelist": PROTOCOLS})
+            self._start_decoder(file_url(self._source), input_options())
         except (OSError, TalkheadError) as error:
             self._problem = error
             self._put(None)
@@ -273,8 +274,7 @@ class LiveSound:
     def _start_decoder(self, url: str, options: dict[str, Any]) -> None:
         """Start ffmpeg, and the thread that reads from it."""
         command = [ffmpeg_path(), "-hide_banner", "-nostats", "-loglevel", "level+info"]
-        for name, value in options.items():
-            command += [f"-{name}", str(value)]
+        command += ["-max_alloc", str(MAX_BLOCK), *arguments(options)]
         command += ["-i", url, "-map", "0:a:0", "-ac", "1", "-f", "f32le", "-flush_packets", "1"]
         piped = isinstance(self._source, int)
         # A session of its own: Ctrl-C in the terminal must reach us and not ffmpeg, which would end the sound.

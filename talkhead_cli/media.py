@@ -30,23 +30,20 @@ from talkhead_cli.encoding import (
 )
 from talkhead_cli.errors import MediaError
 from talkhead_cli.ffmpeg_binary import (
-    PROTOCOLS,
-    MediaInfo,
     ffmpeg_path,
     ffmpeg_version,
     file_url,
     list_encoders,
-    probe_media,
     run_captured,
 )
 from talkhead_cli.formats import ENCODERS, MUXERS, PLANAR, STDOUT, TRANSPARENT
-from talkhead_cli.mux import mend_audio, with_global_options
+from talkhead_cli.mux import builder_url, mend_audio, with_global_options
 from talkhead_cli.paths import PendingFile
+from talkhead_cli.reading import MediaInfo, input_options, probe_media
 from talkhead_cli.sound import PipedSound, audio_arguments
 
 __all__ = [
     "ENCODERS",
-    "PROTOCOLS",
     "STDOUT",
     "MediaInfo",
     "VideoWriter",
@@ -266,14 +263,13 @@ class VideoWriter:
             streams.append(builder.input(pipe, **self.audio.options)["a:0"])
             options.update(audio_arguments(self.audio.codec, self.audio.sample_rate, self.muxer))
         elif self.audio is not None:
-            sound = builder.input(
-                file_url(self.audio), protocol_whitelist=PROTOCOLS, thread_queue_size=64
-            )
+            url = builder_url(self.audio)
+            sound = builder.input(url, thread_queue_size=64, **input_options())
             streams.append(sound["a:0"])
             info = probe_media(self.audio, ffmpeg)
             options.update(audio_arguments(info.audio_codec, info.audio_rate, self.muxer))
         if self._temporary is not None:
-            target = file_url(self._temporary)
+            target = builder_url(self._temporary)
             options.update(container_options(self.muxer))
         else:
             target = "pipe:1"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 from collections.abc import Sequence
 from fractions import Fraction
@@ -11,9 +12,10 @@ from typing import Any
 
 from talkhead_cli.encoding import TAGGED, container_options
 from talkhead_cli.errors import MediaError
-from talkhead_cli.ffmpeg_binary import PROTOCOLS, file_url, probe_media
+from talkhead_cli.ffmpeg_binary import PROTOCOLS, file_url
 from talkhead_cli.formats import MUXERS
 from talkhead_cli.paths import temporary_beside
+from talkhead_cli.reading import MAX_BLOCK, input_options, probe_media
 from talkhead_cli.sound import audio_arguments, encoded_arguments
 
 log = logging.getLogger(__name__)
@@ -24,8 +26,19 @@ MAX_OVERHANG_SECONDS = 0.1
 
 def with_global_options(command: list[str], further: Sequence[str] = ()) -> list[str]:
     """The command with the options that every run of ours has."""
-    usual = ["-hide_banner", "-nostdin", "-loglevel", "error", "-y"]
-    return [command[0], *usual, *further, *command[1:]]
+    usual = ["-hide_banner", "-nostdin", "-loglevel", "error", "-y", "-max_alloc", str(MAX_BLOCK)]
+    given = [os.fsdecode(text.encode("latin-1")) if is_url(text) else text for text in command[1:]]
+    return [command[0], *usual, *further, *given]
+
+
+def builder_url(path: Path) -> str:
+    """A path as ffmpeg-python takes it, which wants text: each byte as a character; `with_global_options` undoes it."""
+    return os.fsencode(file_url(path)).decode("latin-1")
+
+
+def is_url(text: str) -> bool:
+    """Whether an argument was made by `builder_url`: nothing else of ours begins so."""
+    return text.startswith("file:")
 
 
 def join_segments(
@@ -48,7 +61,13 @@ def join_segments(
     muxer = MUXERS[target.suffix.lower()]
     names = segments[0].parent / "segments.txt"
     names.write_text("".join(f"file '{path.name}'\n" for path in segments), encoding="utf-8")
-    pictures = builder.input(file_url(names), format="concat", safe=0, protocol_whitelist=PROTOCOLS)
+    # The one list of files that is read; its own safety check refuses names that are not plain.
+    pictures = builder.input(
+        builder_url(names),
+        format="concat",
+        protocol_whitelist=PROTOCOLS,
+        format_whitelist="concat,mov,matroska",
+    )
     streams = [pictures["v:0"]]
     options: dict[str, Any] = {
         "vcodec": "copy",
@@ -59,10 +78,10 @@ def join_segments(
     if tag is not None and muxer in TAGGED:
         options["vtag"] = tag
     if audio is not None:
-        streams.append(builder.input(file_url(audio), protocol_whitelist=PROTOCOLS)["a:0"])
+        streams.append(builder.input(builder_url(audio), **input_options())["a:0"])
         info = probe_media(audio, ffmpeg)
         options.update(audio_arguments(info.audio_codec, info.audio_rate, muxer))
-    command = builder.output(*streams, file_url(target), **options).compile(ffmpeg)
+    command = builder.output(*streams, builder_url(target), **options).compile(ffmpeg)
     try:
         run_quietly(with_global_options(command), f"{target}: the video could not be joined")
     finally:
@@ -88,14 +107,14 @@ def mend_audio(path: Path, audio: Path, seconds: Fraction, ffmpeg: str, name: st
     if length <= seconds + MAX_OVERHANG_SECONDS:
         return
     log.info("%s: time stamps with gaps, so that the audio is encoded anew", audio)
-    pictures = builder.input(file_url(path))["v:0"]
-    sound = builder.input(file_url(audio), protocol_whitelist=PROTOCOLS)["a:0"]
+    pictures = builder.input(builder_url(path), **input_options())["v:0"]
+    sound = builder.input(builder_url(audio), **input_options())["a:0"]
     muxer = MUXERS[path.suffix.lower()]
     options: dict[str, Any] = {"vcodec": "copy", **container_options(muxer)}
     options.update(encoded_arguments(probe_media(audio, ffmpeg).audio_rate, muxer))
     mended = temporary_beside(path)
     try:
-        output = builder.output(pictures, sound, file_url(mended), map_metadata=-1, **options)
+        output = builder.output(pictures, sound, builder_url(mended), map_metadata=-1, **options)
         command = with_global_options(output.compile(ffmpeg))
         run_quietly(command, f"{name}: the audio could not be encoded")
         mended.replace(path)

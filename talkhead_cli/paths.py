@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -42,6 +43,20 @@ def check_input(path: Path, kind: type[InputError] = InputError) -> None:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise kind(f"{path}: cannot be read ({reason})") from error
+
+
+def check_regular(path: Path, kind: type[InputError] = InputError) -> None:
+    """Insist on a file, where there is something, that ends and that can be read twice: no pipe, no device.
+
+    Raises:
+        InputError: or the kind given: it is none.
+    """
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return  # what is wrong then is told by who opens it
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise kind(f"{path}: is not a regular file; give a file that can be read twice")
 
 
 def check_output(
