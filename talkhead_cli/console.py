@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import sys
 import tempfile
 import threading
@@ -29,6 +30,10 @@ OnEvent = Callable[[Event], None]
 Mode = Literal["human", "json", "quiet"]
 
 DEBUG_VARIABLE = "TALKHEAD_DEBUG"
+
+
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""Characters that a terminal obeys rather than shows; line breaks and tabs stay."""
 
 
 def debugging() -> bool:
@@ -70,22 +75,33 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
     from rich.table import Table
     from rich.text import Text
 
+    told = printable(title).encode("utf-8", "backslashreplace").decode()
     table = Table(
-        title=title or None, box=box.SIMPLE_HEAD, title_justify="left", show_header=any(columns)
+        title=Text(told) if title else None,
+        box=box.SIMPLE_HEAD,
+        title_justify="left",
+        show_header=any(columns),
     )
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))  # as text: paths may look like markup
+        # As text: paths may look like markup, or be bytes that are no text.
+        cells = (printable(cell).encode("utf-8", "backslashreplace").decode() for cell in row)
+        table.add_row(*map(Text, cells))
     console = Console()
     if not console.is_terminal:
         console = Console(width=200)  # no wrapping in logs and pipes
     console.print(table)
 
 
+def printable(text: str) -> str:
+    """Text without what a terminal obeys: names of files, and tags inside them, may hold anything."""
+    return CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+
+
 def write_message(text: str) -> None:
     """One line on standard error, as plain text, so that paths are never taken for markup."""
-    sys.stderr.write(text + "\n")
+    sys.stderr.write(printable(text) + "\n")
     sys.stderr.flush()
 
 

@@ -33,14 +33,22 @@ def write_sidecar(path: Path, record: dict[str, Any]) -> None:
     """
     temporary = temporary_beside(path)
     try:
-        temporary.write_text(
-            json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
-        )
+        temporary.write_text(to_json(record) + "\n", encoding="utf-8")
         publish(temporary, path)
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror})") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def to_json(record: dict[str, Any]) -> str:
+    """A record as people read it; paths of bytes that are no text are escaped."""
+    text = json.dumps(record, indent=2, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(record, indent=2)
+    return text
 
 
 def describe(

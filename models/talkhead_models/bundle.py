@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save_file
 
+from talkhead_models.bundle_files import HEADER_ERRORS
 from talkhead_models.bundle_files import SUFFIX as SUFFIX
 from talkhead_models.bundle_files import SUMS_NAME as SUMS_NAME
 from talkhead_models.bundle_files import WEIGHTS_VARIABLE as WEIGHTS_VARIABLE
@@ -62,8 +63,8 @@ def load_bundle(name_or_path: str | Path) -> Bundle:
     try:
         header = read_header(data)
         tensors = load_tensors(data)
-        config = json.loads(header.pop("config"))
-    except (SafetensorError, KeyError, ValueError, UnicodeDecodeError) as error:
+        config = dict(json.loads(header.pop("config")))
+    except (SafetensorError, *HEADER_ERRORS) as error:
         raise BundleError(
             f"Bundle {path} is damaged ({error}): reinstall talkhead to restore it."
         ) from error
@@ -114,6 +115,15 @@ def save_bundle(
 
 
 def restore(network: Network, bundle: Bundle) -> Network:
-    """A network with a bundle's weights, in single precision and evaluation mode."""
-    network.load_state_dict({key: value.float() for key, value in bundle.tensors.items()})
+    """A network with a bundle's weights, in single precision and evaluation mode.
+
+    Raises:
+        BundleError: they are another network's.
+    """
+    try:
+        network.load_state_dict({key: value.float() for key, value in bundle.tensors.items()})
+    except RuntimeError as error:
+        raise BundleError(
+            f"Bundle {bundle.name} does not hold this network's weights: reinstall talkhead to restore it."
+        ) from error
     return network.eval()
