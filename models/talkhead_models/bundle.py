@@ -24,6 +24,7 @@ from talkhead_models.bundle_files import SUMS_NAME as SUMS_NAME
 from talkhead_models.bundle_files import WEIGHTS_VARIABLE as WEIGHTS_VARIABLE
 from talkhead_models.bundle_files import BundleError as BundleError
 from talkhead_models.bundle_files import bundle_path as bundle_path
+from talkhead_models.bundle_files import fitting as fitting
 from talkhead_models.bundle_files import list_bundles as list_bundles
 from talkhead_models.bundle_files import read_checked as read_checked
 from talkhead_models.bundle_files import read_header as read_header
@@ -115,15 +116,6 @@ def save_bundle(
 
 
 def restore(network: Network, bundle: Bundle) -> Network:
-    """A network with a bundle's weights, in single precision and evaluation mode.
-
-    Raises:
-        BundleError: they are another network's.
-    """
-    try:
-        network.load_state_dict({key: value.float() for key, value in bundle.tensors.items()})
-    except RuntimeError as error:
-        raise BundleError(
-            f"Bundle {bundle.name} does not hold this network's weights: reinstall talkhead to restore it."
-        ) from error
+    """A network with a bundle's weights, in single precision and evaluation mode; to be used under `fitting`."""
+    network.load_state_dict({key: value.float() for key, value in bundle.tensors.items()})
     return network.eval()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,26 @@ HEADER_ERRORS = (ValueError, KeyError, TypeError, AttributeError, RecursionError
 
 class BundleError(RuntimeError):
     """A bundle is missing, damaged, or not what its name says. The message says which file and what to do."""
+
+
+@contextmanager
+def fitting(name: str, what: str) -> Iterator[None]:
+    """Around the making of a network: what its numbers or sizes stumble over is the bundle's fault.
+
+    Args:
+        name: of the bundle.
+        what: it should be, with its article.
+
+    Raises:
+        BundleError: it is not.
+    """
+    try:
+        yield
+    except BundleError:
+        raise
+    except (*HEADER_ERRORS, RuntimeError, LookupError, ArithmeticError, MemoryError) as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise BundleError(f"Bundle {name} is not {what} ({reason}): reinstall talkhead.") from error
 
 
 def weights_folder() -> Path:
