@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import re
 import sys
 import tempfile
 import threading
@@ -30,10 +29,6 @@ OnEvent = Callable[[Event], None]
 Mode = Literal["human", "json", "quiet"]
 
 DEBUG_VARIABLE = "TALKHEAD_DEBUG"
-
-
-CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-"""Characters that a terminal obeys rather than shows; line breaks and tabs stay."""
 
 
 def debugging() -> bool:
@@ -75,9 +70,8 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
     from rich.table import Table
     from rich.text import Text
 
-    told = printable(title).encode("utf-8", "backslashreplace").decode()
     table = Table(
-        title=Text(told) if title else None,
+        title=Text(printable(title)) if title else None,
         box=box.SIMPLE_HEAD,
         title_justify="left",
         show_header=any(columns),
@@ -85,9 +79,8 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        # As text: paths may look like markup, or be bytes that are no text.
-        cells = (printable(cell).encode("utf-8", "backslashreplace").decode() for cell in row)
-        table.add_row(*map(Text, cells))
+        # As text: paths may look like markup.
+        table.add_row(*(Text(printable(cell)) for cell in row))
     console = Console()
     if not console.is_terminal:
         console = Console(width=200)  # no wrapping in logs and pipes
@@ -95,13 +88,16 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
 
 
 def printable(text: str) -> str:
-    """Text without what a terminal obeys: names of files, and tags inside them, may hold anything."""
-    return CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+    """A text without control characters: file names may hold any, and logs and terminals obey them."""
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
+    )
 
 
 def write_message(text: str) -> None:
     """One line on standard error, as plain text, so that paths are never taken for markup."""
-    sys.stderr.write(printable(text) + "\n")
+    lines = text.expandtabs().split("\n")
+    sys.stderr.write("\n".join(map(printable, lines)) + "\n")
     sys.stderr.flush()
 
 

@@ -81,6 +81,8 @@ def check_output(
         if not folder.is_dir():
             raise InputError(f"{folder}: the output folder is not a folder")
         present = target.exists()
+        if path.is_symlink() and not present:
+            raise InputError(f"{path}: is a link that leads nowhere; remove it")
     except (OSError, RuntimeError, ValueError) as error:
         raise InputError(f"{path}: cannot be written to ({error})") from error
     if present:
@@ -116,9 +118,13 @@ def check_free(path: Path, overwrite: bool, instead: str = "") -> None:
     """Refuse to replace a file unless asked to; `instead` is what else can be done, after "replace it".
 
     Raises:
-        InputError: the file exists.
+        InputError: the file exists, or can never exist.
     """
-    if path.exists() and not overwrite:
+    try:
+        present = path.exists()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror})") from error
+    if present and not overwrite:
         raise InputError(f"{path}: exists already; give --overwrite to replace it{instead}")
 
 

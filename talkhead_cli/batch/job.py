@@ -40,6 +40,7 @@ class BatchRequest:
         max_failures: start no more rows once so many have failed; None goes on.
         skip_faulty: render the good rows although others have faults; those count as failed.
         overwrite: outputs that exist may be replaced.
+        allow_outside: outputs may lie outside `out_dir`.
         sidecar: write a JSON file beside each video.
         dry_run: stop when everything is checked; nothing is written.
         max_attempts: times a row is started when its worker dies under it.
@@ -59,6 +60,7 @@ class BatchRequest:
     max_failures: int | None = None
     skip_faulty: bool = False
     overwrite: bool = False
+    allow_outside: bool = False
     sidecar: bool = True
     dry_run: bool = False
     max_attempts: int = MAX_ATTEMPTS
