@@ -169,6 +169,7 @@ def decode_blocks(path: Path | str, max_seconds: float | None = None) -> Iterato
 def decode_stream(path: Path, stream: AudioStream, max_seconds: float | None) -> Iterator[Array]:
     """As `decode_blocks`, for a file whose header is known."""
     limit = LONGEST_SECONDS if max_seconds is None else min(max_seconds, LONGEST_SECONDS)
+    check_declared(path, stream, limit)
     command = [*reading_command(path, "-v", "error"), "-map", "0:a:0", "-ac", "1"]
     command += ["-ar", str(stream.sample_rate), "-f", "f32le", "-"]
     with tempfile.TemporaryFile() as errors:
@@ -180,6 +181,22 @@ def decode_stream(path: Path, stream: AudioStream, max_seconds: float | None) ->
         errors.seek(0)
         said = errors.read().decode("utf-8", "replace").strip().splitlines()
     check_decoded(path, stream, num_samples, said)
+
+
+def check_declared(name: Path | str, stream: AudioStream, max_seconds: float) -> None:
+    """Refuse by the header alone what is far too long, before hours are decoded; headers may overestimate a little.
+
+    Raises:
+        AudioError: it is.
+    """
+    if (stream.declared_seconds or 0.0) > 2 * max_seconds:
+        raise too_long(name, max_seconds)
+
+
+def too_long(name: Path | str, max_seconds: float) -> AudioError:
+    """What to say of a recording that is."""
+    advice = "raise --max-seconds" if max_seconds != LONGEST_SECONDS else "cut it"
+    return AudioError(f"{name} is longer than the {max_seconds:.0f} seconds allowed; {advice}")
 
 
 def check_blocks(
@@ -195,11 +212,8 @@ def check_blocks(
     for block in blocks:
         bad = ~np.isfinite(block)
         total, broken = total + len(block), broken + int(bad.sum())
-        if limit is not None and total > limit:
-            advice = "raise --max-seconds" if max_seconds != LONGEST_SECONDS else "cut it"
-            raise AudioError(
-                f"{name} is longer than the {max_seconds:.0f} seconds allowed; {advice}"
-            )
+        if limit is not None and max_seconds is not None and total > limit:
+            raise too_long(name, max_seconds)
         yield np.where(bad, np.float32(0), block)
     if broken and broken == total:
         raise AudioError(f"{name} holds no valid samples, only NaN: export it again")

@@ -30,6 +30,7 @@ from typing import Any
 from talkhead_cli.audio import (
     AudioStream,
     check_blocks,
+    check_declared,
     check_decoded,
     declared_length,
     parse_header,
@@ -38,7 +39,7 @@ from talkhead_cli.backlog import Backlog
 from talkhead_cli.errors import AudioError, TalkheadError
 from talkhead_cli.ffmpeg_binary import ffmpeg_path, file_url
 from talkhead_cli.mel import Array
-from talkhead_cli.reading import MAX_BLOCK, arguments, input_options
+from talkhead_cli.reading import MAX_BLOCK, arguments, input_options, without_levels
 from talkhead_cli.sample_blocks import BARE, BlockCutter
 from talkhead_cli.sound import PipedSound
 from talkhead_cli.wav_header import WavHeader, is_complete, parse_wav
@@ -138,6 +139,7 @@ class LiveSound:
         if self._stream is None:
             self._check_end()
             raise AudioError(f"{self.name} is damaged: no sound could be decoded")
+        check_declared(self.name, self._stream, self._max_seconds)
         return self._stream
 
     def blocks(self) -> Iterator[Array]:
@@ -384,7 +386,7 @@ class LiveSound:
         size = os.fstat(self._errors.fileno()).st_size
         # Not by seek and read: ffmpeg writes at the same position.
         printed = os.pread(self._errors.fileno(), min(size, PIECE), 0).decode("utf-8", "replace")
-        return re.sub(r"^(\[[^\]]*\] )*\[info\] ", "", printed, flags=re.MULTILINE)
+        return without_levels(printed)
 
     def _said(self) -> list[str]:
         """ffmpeg's complaints."""

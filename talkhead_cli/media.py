@@ -213,10 +213,11 @@ class VideoWriter:
         if self._temporary is not None:
             if self._temporary.stat().st_size == 0:
                 raise self._failure()
-            if isinstance(self.audio, Path):
+            if self.audio is not None:
+                source = self.audio if isinstance(self.audio, Path) else None
                 seconds = self.num_frames / self.fps
                 ffmpeg = ffmpeg_path(ENCODERS[self.codec])
-                mend_audio(self._temporary, self.audio, seconds, ffmpeg, str(self.path))
+                mend_audio(self._temporary, source, seconds, ffmpeg, str(self.path))
         self._finished = True
 
     def _start(self, ffmpeg: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import subprocess
 from collections.abc import Sequence
 from fractions import Fraction
@@ -12,13 +13,23 @@ from typing import Any
 
 from talkhead_cli.encoding import TAGGED, container_options
 from talkhead_cli.errors import MediaError
-from talkhead_cli.ffmpeg_binary import PROTOCOLS, file_url
+from talkhead_cli.ffmpeg_binary import PROTOCOLS, file_url, run_captured
 from talkhead_cli.formats import MUXERS
 from talkhead_cli.paths import temporary_beside
-from talkhead_cli.reading import MAX_BLOCK, input_options, probe_media
+from talkhead_cli.reading import (
+    MAX_BLOCK,
+    duration_of,
+    input_options,
+    probe_media,
+    reading_command,
+    without_levels,
+)
 from talkhead_cli.sound import audio_arguments, encoded_arguments
 
 log = logging.getLogger(__name__)
+
+LISTENING_SECONDS = 600
+"""To decode the sound of a finished video: hours of it, on a slow machine."""
 
 MAX_OVERHANG_SECONDS = 0.1
 """Audio that is this much longer than the video was stored with the wrong time stamps."""
@@ -88,12 +99,12 @@ def join_segments(
         names.unlink(missing_ok=True)
 
 
-def mend_audio(path: Path, audio: Path, seconds: Fraction, ffmpeg: str, name: str) -> None:
-    """Encode the audio anew where a copy of it came out longer than the video: its time stamps have gaps.
+def mend_audio(path: Path, audio: Path | None, seconds: Fraction, ffmpeg: str, name: str) -> None:
+    """Encode the audio anew where a copy of it is damaged, or longer than the video: its time stamps have gaps.
 
     Args:
         path: the video, which is replaced.
-        audio: where its sound comes from.
+        audio: where its sound comes from; None where it came through a pipe and only the copy is left.
         seconds: length of the pictures.
         ffmpeg: to run.
         name: of the output, for messages.
@@ -103,23 +114,36 @@ def mend_audio(path: Path, audio: Path, seconds: Fraction, ffmpeg: str, name: st
     """
     import ffmpeg as builder
 
-    length = probe_media(path, ffmpeg).duration_seconds or 0.0
-    if length <= seconds + MAX_OVERHANG_SECONDS:
+    told = listen(path)
+    late = audio is not None and (duration_of(told) or 0.0) > seconds + MAX_OVERHANG_SECONDS
+    if not late and not damaged(told):
         return
-    log.info("%s: time stamps with gaps, so that the audio is encoded anew", audio)
-    pictures = builder.input(builder_url(path), **input_options())["v:0"]
-    sound = builder.input(builder_url(audio), **input_options())["a:0"]
     muxer = MUXERS[path.suffix.lower()]
+    log.info("%s: damaged, or time stamps with gaps, so that the audio is encoded anew", audio)
+    pictures = builder.input(builder_url(path), **input_options())["v:0"]
+    source = builder.input(builder_url(audio or path), **input_options())["a:0"]
     options: dict[str, Any] = {"vcodec": "copy", **container_options(muxer)}
-    options.update(encoded_arguments(probe_media(audio, ffmpeg).audio_rate, muxer))
+    options.update(encoded_arguments(probe_media(audio or path, ffmpeg).audio_rate, muxer))
     mended = temporary_beside(path)
     try:
-        output = builder.output(pictures, sound, builder_url(mended), map_metadata=-1, **options)
+        output = builder.output(pictures, source, builder_url(mended), map_metadata=-1, **options)
         command = with_global_options(output.compile(ffmpeg))
         run_quietly(command, f"{name}: the audio could not be encoded")
         mended.replace(path)
     finally:
         mended.unlink(missing_ok=True)
+
+
+def listen(path: Path) -> str:
+    """What ffmpeg prints about a file and while it decodes its sound, which takes a thousandth of its length."""
+    command = reading_command(path, "-nostats", "-loglevel", "level+info")
+    text = run_captured([*command, "-map", "0:a:0?", "-f", "null", "-"], LISTENING_SECONDS)
+    return without_levels(text)
+
+
+def damaged(text: str) -> bool:
+    """Whether sound could not be decoded, by what `listen` was told."""
+    return re.search(r"^(\[[^\]]*\] )*\[(error|fatal)\] ", text, re.MULTILINE) is not None
 
 
 def run_quietly(command: list[str], problem: str) -> None:

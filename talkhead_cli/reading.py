@@ -86,6 +86,11 @@ def describe_file(path: Path, ffmpeg: str | None = None) -> str:
     return run_captured(command, HEADER_SECONDS).replace(shown(file_url(path)), "")
 
 
+def without_levels(text: str) -> str:
+    """What ffmpeg printed with `-loglevel level+info`, its plain lines as they are without that."""
+    return re.sub(r"^(\[[^\]]*\] )*\[info\] ", "", text, flags=re.MULTILINE)
+
+
 def shown(text: str) -> str:
     """Text that may stand for bytes that are none, as it is read back from ffmpeg."""
     return os.fsencode(text).decode("utf-8", "replace")
