@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -17,12 +18,20 @@ if TYPE_CHECKING:
     from talkhead_cli.result import Performance, RenderResult, Scene
     from talkhead_cli.settings import RenderSettings
 
+SUFFIX = ".json"
+
+LONGEST_NAME = 255
+"""Bytes of a file's name on nearly all file systems."""
+
 VERSIONED = ("torch", "numpy", "mediapipe", "opencv-python")
 
 
 def sidecar_path(output: Path) -> Path:
-    """OUT.json beside OUT.mp4."""
-    return output.with_suffix(".json")
+    """OUT.json beside OUT.mp4; the end of a name is left out where it would be too long for a file."""
+    stem = os.fsencode(output.stem)[: LONGEST_NAME - len(SUFFIX)]
+    if len(stem) < len(os.fsencode(output.stem)):
+        return output.with_name(stem.decode("utf-8", "ignore") + SUFFIX)
+    return output.with_suffix(SUFFIX)
 
 
 def write_sidecar(path: Path, record: dict[str, Any]) -> None:

@@ -440,6 +440,8 @@ def bundle_bytes(header: object, body: bytes = b"") -> bytes:
     return len(text).to_bytes(8, "little") + text + body
 
 
+VAST = {"channels": [2**30, 2**30], "hidden": 2**40, "denoiser": {"hidden": 2**40}}
+
 BUNDLES = {
     "empty": b"",
     "endless-header": (2**63 - 1).to_bytes(8, "little") + b"{}",
@@ -452,7 +454,5 @@ BUNDLES = {
     "overlap": bundle_bytes(
         {"__metadata__": {"config": "{}"}, "a": {"dtype": "F32", "shape": [2**40], "data_offsets": [0, 4]}}, bytes(4)
     ),
-    "vast-network": bundle_bytes(
-        {"__metadata__": {"config": json.dumps({"channels": [2**30, 2**30], "hidden": 2**40, "denoiser": {"hidden": 2**40}})}}
-    ),
+    "vast-network": bundle_bytes({"__metadata__": {"config": json.dumps(VAST)}}),
 }  # fmt: skip

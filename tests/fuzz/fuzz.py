@@ -249,7 +249,7 @@ def run_all(
         case = make_case(kind, number, seed, place, seeds)
         ended = run_case(case, place, None if number % every == 0 else local.server)
         for problem in ended.problems:
-            print(f"FAILED {place.name}: {problem}", flush=True)
+            say(f"FAILED {place.name}: {problem}")
         return ended
 
     items = [
@@ -287,6 +287,12 @@ def table(ended: list[Ended]) -> str:
     return "\n".join(lines)
 
 
+def say(text: str) -> None:
+    """A line on standard output, at once."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
@@ -300,10 +306,10 @@ def main() -> None:
     start = time.monotonic()
     folder = given.folder or Path(tempfile.mkdtemp(prefix="fuzz-"))
     ended = run_all(given.count, given.seed, folder, given.workers, only=given.only)
-    print(table(ended))
-    print(f"{time.monotonic() - start:.0f} s")
+    say(table(ended))
+    say(f"{time.monotonic() - start:.0f} s")
     if any(item.problems for item in ended):
-        print(f"what failed is in {folder}")
+        say(f"what failed is in {folder}")
         sys.exit(1)
     shutil.rmtree(folder)
 

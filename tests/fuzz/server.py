@@ -13,6 +13,7 @@ import resource
 import signal
 import sys
 import time
+from contextlib import suppress
 from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -82,10 +83,8 @@ def run(case: dict[str, Any]) -> dict[str, Any]:
             code = os.waitstatus_to_exitcode(status)
             break
         time.sleep(0.02)
-    try:
+    with suppress(ProcessLookupError):
         os.killpg(child, signal.SIGKILL)  # also what it has left running
-    except ProcessLookupError:
-        pass
     if code is None:
         _, _, usage = os.wait4(child, 0)
     assert usage is not None

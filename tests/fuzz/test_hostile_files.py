@@ -122,11 +122,14 @@ def test_file_made_to_hurt(
     assert ended.seconds < 60
 
 
-@pytest.mark.parametrize("name", sorted(crafted.BUNDLES))
-@pytest.mark.parametrize("bundle", ["talkhead", "face-basis", "refiner-mouth", "speech", "detail"])
+NETWORKS = ("talkhead", "face-basis", "refiner-mouth", "speech", "detail")
+
+
+@pytest.mark.parametrize(("number", "name"), list(enumerate(sorted(crafted.BUNDLES))))
 def test_bundle_made_to_hurt(
-    bundle: str, name: str, folder: Path, seeds: Seeds, server: Server
+    number: int, name: str, folder: Path, seeds: Seeds, server: Server
 ) -> None:
+    bundle = NETWORKS[number % len(NETWORKS)]
     file = f"{bundle}.safetensors"
     weights = weights_with(seeds, folder / "weights", file, crafted.BUNDLES[name], recorded=True)
     case = Case(
@@ -167,7 +170,7 @@ SUFFIXES = ("m3u8", "mp4", "wav", "png")
 
 
 @pytest.mark.parametrize("make", crafted.REFERENCES, ids=lambda make: make.__name__)
-@pytest.mark.parametrize("role", ["portrait", "audio", "stream", "film", "drive", "picture"])
+@pytest.mark.parametrize("role", ["portrait", "audio", "film"])
 def test_file_that_names_another(
     make: Callable[[Path, str], Path],
     role: str,
