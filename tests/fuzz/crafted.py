@@ -159,13 +159,13 @@ def not_numbers_wav(path: Path) -> Path:
 
 
 def endless_flac(path: Path) -> Path:
-    """A hundred kilobytes of silence that are 27 hours."""
+    """A few kilobytes of silence that are an hour, and do not say so."""
     whole = path.with_name("short.flac")
     run_ffmpeg(
         "-f",
         "lavfi",
         "-i",
-        "anullsrc=r=8000:cl=mono:d=97200",
+        "anullsrc=r=8000:cl=mono:d=3600",
         "-c:a",
         "flac",
         "-compression_level",
@@ -174,7 +174,11 @@ def endless_flac(path: Path) -> Path:
         "65535",
         whole,
     )
-    whole.replace(path)
+    data = bytearray(whole.read_bytes())
+    whole.unlink()
+    data[21] &= 0xF0
+    data[22:26] = bytes(4)
+    path.write_bytes(data)
     return path
 
 
@@ -228,8 +232,10 @@ def vast_film(path: Path) -> Path:
     )
     data = bytearray(whole.read_bytes())
     whole.unlink()
-    small, vast = struct.pack("<II", 128, 128), struct.pack("<II", 30000, 30000)
-    path.write_bytes(bytes(data).replace(small, vast))
+    for sign in (1, -1):  # upright, and as such files mostly are
+        small, vast = struct.pack("<Ii", 128, 128 * sign), struct.pack("<Ii", 30000, 30000 * sign)
+        data = data.replace(small, vast)
+    path.write_bytes(data)
     return path
 
 
