@@ -60,9 +60,10 @@ def command(role: str, path: Path) -> list[str]:
 
 def end(role: str, path: Path, folder: Path, server: Server, **values: dict[str, str]) -> Ended:
     """Run a command; what is wrong with how it ended fails the test."""
-    output = folder / "out.mp4"
+    words = command(role, path)
+    output = folder / "out.mp4" if words[0] == "render" else None
     spoilt = path if role not in {"manifest", "probed"} else None
-    case = Case("crafted", command(role, path), spoilt, output=output, **values)  # type: ignore[arg-type]
+    case = Case("crafted", words, spoilt, output=output, **values)  # type: ignore[arg-type]
     ended = run_case(case, folder, server)
     assert not ended.problems
     return ended
@@ -80,7 +81,6 @@ ROWS: list[tuple[str, Maker, str, set[int]]] = [
     ("audio", crafted.large_art_mp3, "a.mp3", {0, 3}),
     ("stream", crafted.slow_wav, "a.wav", {3}),
     ("stream", crafted.wide_wav, "a.wav", {3}),
-    ("stream", crafted.endless_flac, "a.flac", {3}),
     ("film", crafted.ages_film, "a.mp4", {3}),
     ("drive", crafted.ages_film, "a.mp4", {3}),
     ("style", crafted.ages_film, "a.mp4", {3}),
