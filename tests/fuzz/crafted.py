@@ -197,22 +197,17 @@ def large_art_mp3(path: Path) -> Path:
 
 
 def ages_film(path: Path) -> Path:
-    """Two pictures that are a thousand million seconds apart."""
+    """Two pictures that are years apart: at a constant rate, thousands of millions."""
+    whole = path.with_name("two.mp4")
+    source = ["-f", "lavfi", "-i", "testsrc=s=256x256:r=25:d=0.08"]
     run_ffmpeg(
-        "-f",
-        "lavfi",
-        "-i",
-        "testsrc=s=256x256:r=25:d=0.08",
-        "-vf",
-        "setpts=N*1e9/TB",
-        "-c:v",
-        "mpeg4",
-        "-video_track_timescale",
-        "1",
-        "-fps_mode",
-        "passthrough",
-        path,
+        *source, "-c:v", "mpeg4", "-use_editlist", "0", "-video_track_timescale", "25", whole
     )
+    data = bytearray(whole.read_bytes())
+    whole.unlink()
+    times = data.index(b"stts")
+    data[times + 16 : times + 20] = struct.pack(">I", 0x7FFF0000)
+    path.write_bytes(data)
     return path
 
 

@@ -119,7 +119,6 @@ def test_file_made_to_hurt(
 ) -> None:
     ended = end(role, maker(folder / name), folder, server)
     assert ended.code in codes
-    assert ended.seconds < 60
 
 
 NETWORKS = ("talkhead", "face-basis", "refiner-mouth", "speech", "detail")

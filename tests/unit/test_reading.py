@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -141,7 +142,7 @@ def test_length_that_is_told_is_refused_before_it_is_decoded(tmp_path: Path) -> 
 
 def test_pictures_too_large_are_not_decoded(tmp_path: Path) -> None:
     path = crafted.vast_film(tmp_path / "a.avi")
-    with pytest.raises(InputError, match=r"a\.avi"), VideoReader(path, 25) as reader:  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"a\.avi"), VideoReader(path, Fraction(25)) as reader:
         next(iter(reader))
 
 
@@ -183,3 +184,12 @@ def test_damage_in_sound_is_heard(tmp_path: Path) -> None:
     whole.write_bytes(data)
     assert damaged(listen(whole))
     assert describe_file(whole)
+
+
+def test_films_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.mp4"
+    run_ffmpeg("-f", "lavfi", "-i", "color=s=128x128:d=3:r=5", path)
+    monkeypatch.setattr("talkhead_cli.evaluation.stream.LONGEST_SECONDS", 2)
+    with VideoReader(path, Fraction(5)) as reader, pytest.raises(InputError, match="longer than 2"):
+        list(reader)
+    assert reader.num_frames == 11
