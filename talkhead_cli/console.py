@@ -44,7 +44,12 @@ def error_console() -> Console:
 
 
 def write_result(text: str) -> None:
-    """One line of result on standard output; a path that is no text is written as the bytes that it is."""
+    """One line of result on standard output; a path that is no text is written as the bytes that it is.
+
+    A terminal gets no control characters; programs get paths as they are.
+    """
+    if sys.stdout.isatty():
+        text = "\n".join(map(printable, text.split("\n")))
     try:
         sys.stdout.write(text + "\n")
     except UnicodeEncodeError:

@@ -62,7 +62,7 @@ def check_render(name: str, case: Case, talkhead: Talkhead, folder: Path) -> Pat
 
 
 @pytest.mark.usefixtures("stand_in")
-@pytest.mark.parametrize("name", ["forged", "bytes"])
+@pytest.mark.parametrize("name", ["bytes"])
 def test_render(name: str, case: Case, talkhead: Talkhead, tmp_path: Path) -> None:
     check_render(NAMES[name], case, talkhead, tmp_path)
 
