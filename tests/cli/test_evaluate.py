@@ -191,7 +191,7 @@ GOOD = "GOOD"
         (["text.mp4"], 3, "text.mp4: holds no moving picture"),
         (["empty.mp4"], 3, "empty.mp4: holds no moving picture"),
         (["cut.mp4"], 3, "cut.mp4: not one frame can be decoded"),
-        (["playlist.m3u8"], 3, "playlist.m3u8: holds no moving picture"),
+        (["playlist.m3u8"], 3, "playlist.m3u8: is of a format that is not opened"),
         (["sound.m4a"], 3, "sound.m4a: holds no moving picture"),
         (["grey.png"], 3, "grey.png: has 1 frame(s)"),
         (["short.mp4"], 3, "short.mp4: has 2 frame(s)"),
