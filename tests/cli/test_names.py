@@ -32,7 +32,7 @@ NAMES = {
     "protocol": "http:127.0.0.1",
     "concat": "concat:a|b",
     "dots": "...",
-    "markup": "[bold red]x[/]",
+    "markup": "[bold red]x[end]",
     "escape": "\x1b[31mred\x07",
     "bytes": os.fsdecode(b"\xff\xfe\x80"),
     "long": "é" * 125,

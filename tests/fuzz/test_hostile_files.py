@@ -182,8 +182,9 @@ def test_file_that_names_another(
     places = ["secret.wav", str(folder / "secret.wav"), f"file://{folder}/secret.wav", url]
     for number, place in enumerate(places):
         path = make(folder / f"list{number}.{SUFFIXES[number % len(SUFFIXES)]}", place)
-        case = Case("crafted", command(role, path), path)
         keep = folder.with_name(f"{folder.name}-{number}")
+        output = keep / "out.mp4" if role == "audio" else None
+        case = Case("crafted", command(role, path), path, output=output)
         keep.mkdir()
         for file in folder.iterdir():
             copy_to(file, keep)
