@@ -81,7 +81,7 @@ def read_video_header(path: Path) -> VideoHeader:
     check_regular(path)
     text = describe_file(path)
     if REFUSED in text:
-        raise InputError(f"{path}: is of a format that is not opened; convert it to mp4")
+        raise InputError(f"{path}: is of a format that is not opened; give a film such as mp4")
     lines = re.findall(r"^\s+Stream #0:.*?: Video: (.*)$", text, re.MULTILINE)
     lines = [line for line in lines if "(attached pic)" not in line]
     fps = stream_rate(lines[0]) if lines else None

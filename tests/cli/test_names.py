@@ -88,7 +88,7 @@ def test_all_commands(name: str, case: Case, talkhead: Talkhead, tmp_path: Path)
 
 @pytest.mark.slow
 def test_batch(case: Case, talkhead: Talkhead, tmp_path: Path) -> None:
-    """Names with control characters or of bytes that are no text are refused in a manifest; all others render, blanks around them cut off."""
+    """Control characters and bytes that are no text are refused in a manifest; blanks around a name are cut off."""
     rows = []
     for number, name in enumerate(sorted(NAMES)):
         folder = tmp_path / str(number)
