@@ -1,6 +1,7 @@
 # What a person types; the continuous integration types the same.
 #   make demo    render the built-in example to out/demo.mp4
 #   make test    lint, types and tests
+#   make browser drive the report page in Chromium
 #   make kill    kill batches and a long render at random moments and look whether anything is lost (20 minutes)
 #   make fuzz    500 damaged inputs through the command line; FUZZ_COUNT, FUZZ_SEED (15 minutes)
 #   make gallery PORTRAITS=folder SPEECH=recording    contact sheets of rendered portraits in out/gallery
@@ -16,7 +17,7 @@ EXAMPLE ?= hopper
 FUZZ_COUNT ?= 500
 FUZZ_SEED ?= 0
 
-.PHONY: help demo gallery test lint types tests slow kill fuzz format package clean
+.PHONY: help demo gallery test lint types tests slow browser kill fuzz format package clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -44,6 +45,9 @@ tests: $(VENV)/.installed-dev
 
 slow: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m slow
+
+browser: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -m browser
 
 kill: $(VENV)/.installed-dev
 	$(BIN)/python tests/faults/kill_batch.py --kills 20
