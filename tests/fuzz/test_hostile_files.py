@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fuzz import crafted
+from tests.fuzz import crafted, references
 from tests.fuzz.cases import Case
 from tests.fuzz.fuzz import Ended, Server, run_case
 from tests.fuzz.seeds import Seeds, copy_to, make_seeds, run_ffmpeg, weights_with
@@ -168,7 +168,7 @@ def listener() -> Iterator[tuple[str, list[bytes]]]:
 SUFFIXES = ("m3u8", "mp4", "wav", "png")
 
 
-@pytest.mark.parametrize("make", crafted.REFERENCES, ids=lambda make: make.__name__)
+@pytest.mark.parametrize("make", references.REFERENCES, ids=lambda make: make.__name__)
 @pytest.mark.parametrize("role", ["portrait", "audio", "film"])
 def test_file_that_names_another(
     make: Callable[[Path, str], Path],
@@ -191,5 +191,5 @@ def test_file_that_names_another(
         ended = run_case(case, keep, server)
         assert not ended.problems
         # A track that lies elsewhere is looked for in the file itself.
-        assert ended.code == 3 or make is crafted.external_track
+        assert ended.code == 3 or make is references.external_track
     assert not came

@@ -22,7 +22,7 @@ from talkhead_cli.ffmpeg_binary import ffmpeg_path, run_captured
 from talkhead_cli.mux import damaged, listen
 from talkhead_cli.reading import FORMATS, Stalled, describe_file, patient, probe_media
 from tests.conftest import make_tone, run_ffmpeg
-from tests.fuzz import crafted
+from tests.fuzz import crafted, references
 
 REFERRING = {
     *(
@@ -58,10 +58,12 @@ def test_no_format_is_opened_that_leads_elsewhere() -> None:
     assert not REFERRING & set(FORMATS.split(","))
 
 
-@pytest.mark.parametrize("make", [crafted.hls, crafted.concat], ids=lambda make: make.__name__)
+@pytest.mark.parametrize(
+    "make", [references.hls, references.concat], ids=lambda make: make.__name__
+)
 def test_a_list_of_files_is_no_recording(make: Callable[[Path, str], Path], tmp_path: Path) -> None:
     secret = make_tone(tmp_path / "secret.wav", 1.0)
-    path = make(tmp_path / ("list.m3u8" if make is crafted.hls else "list.mp4"), secret.name)
+    path = make(tmp_path / ("list.m3u8" if make is references.hls else "list.mp4"), secret.name)
     # What is to be kept out does happen where nothing is forbidden.
     free = [
         ffmpeg_path(),
@@ -72,7 +74,7 @@ def test_a_list_of_files_is_no_recording(make: Callable[[Path, str], Path], tmp_
         "-extension_picky",
         "0",
     ]
-    if make is crafted.concat:
+    if make is references.concat:
         free = free[:3]
     assert "Audio: pcm_s16le" in run_captured([*free, "-i", str(path)])
     with pytest.raises(AudioError, match=r"list.* is of a format that is not opened"):
@@ -82,12 +84,12 @@ def test_a_list_of_files_is_no_recording(make: Callable[[Path, str], Path], tmp_
     assert probe_media(path).audio_codec is None
 
 
-@pytest.mark.parametrize("make", crafted.REFERENCES, ids=lambda make: make.__name__)
+@pytest.mark.parametrize("make", references.REFERENCES, ids=lambda make: make.__name__)
 def test_nobody_is_called(make: Callable[[Path, str], Path], tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.setblocking(False)
         path = make(tmp_path / "a.wav", f"http://127.0.0.1:{server.getsockname()[1]}/a.wav")
-        with nullcontext() if make is crafted.external_track else pytest.raises(AudioError):
+        with nullcontext() if make is references.external_track else pytest.raises(AudioError):
             probe_audio(path)  # a track that lies elsewhere is looked for in the file itself
         with pytest.raises(InputError):
             read_portrait_image(path)
@@ -98,7 +100,7 @@ def test_nobody_is_called(make: Callable[[Path, str], Path], tmp_path: Path) -> 
 def test_a_track_that_lies_elsewhere_is_not_read_there(tmp_path: Path) -> None:
     run_ffmpeg("-f", "lavfi", "-i", "anullsrc=d=1:r=16000", tmp_path / "secret.wav")
     for place in ("secret.wav", str(tmp_path / "secret.wav"), f"file://{tmp_path}/secret.wav"):
-        path = crafted.external_track(tmp_path / "a.mov", place)
+        path = references.external_track(tmp_path / "a.mov", place)
         heard = np.concatenate(list(decode_blocks(path)))
         assert np.sqrt(np.mean(heard**2)) > 0.05  # its own tone, and not the silence there
 
