@@ -3,6 +3,7 @@
 #   make test    lint, types and tests
 #   make browser drive the report page in Chromium
 #   make kill    kill batches and a long render at random moments and look whether anything is lost (20 minutes)
+#   make fuzz    500 damaged inputs through the command line; FUZZ_COUNT, FUZZ_SEED (15 minutes)
 #   make gallery PORTRAITS=folder SPEECH=recording    contact sheets of rendered portraits in out/gallery
 # Both make .venv first, where it is not there. Needs Python 3.10, 3.11 or 3.12 and nothing else.
 
@@ -13,8 +14,10 @@ PYTHON ?= $(shell for name in python3.12 python3.11 python3.10 python3 python; d
 	$$name -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null \
 	&& echo $$name && break; done)
 EXAMPLE ?= hopper
+FUZZ_COUNT ?= 500
+FUZZ_SEED ?= 0
 
-.PHONY: help demo gallery test lint types tests slow browser kill format package clean
+.PHONY: help demo gallery test lint types tests slow browser kill fuzz format package clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -49,6 +52,9 @@ browser: $(VENV)/.installed-dev
 kill: $(VENV)/.installed-dev
 	$(BIN)/python tests/faults/kill_batch.py --kills 20
 	$(BIN)/python tests/faults/kill_long.py --seconds 300
+
+fuzz: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.fuzz.fuzz --count $(FUZZ_COUNT) --seed $(FUZZ_SEED)
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .

@@ -1,4 +1,4 @@
-"""Finding ffmpeg, asking it what it can do, and probing files with it."""
+"""Finding ffmpeg, and asking it what it can do."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import re
 import shutil
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -90,15 +89,15 @@ def is_outdated(ffmpeg: str) -> bool:
     return found is not None and (int(found.group(1)), int(found.group(2))) < MIN_VERSION
 
 
-def run_captured(arguments: Sequence[str]) -> str:
-    """Both outputs of a short command as text; empty where it cannot be run."""
+def run_captured(arguments: Sequence[str], seconds: float = 60) -> str:
+    """Both outputs of a short command as text; empty where it cannot be run, or takes longer than `seconds`."""
     try:
         result = subprocess.run(
             arguments,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            timeout=60,
+            timeout=seconds,
             check=False,
             start_new_session=True,  # Ctrl-C in the terminal is not for it
         )
@@ -111,38 +110,3 @@ def run_captured(arguments: Sequence[str]) -> str:
 def file_url(path: str | Path) -> str:
     """A path as ffmpeg takes it whatever it is called: leading dashes, colons and spaces included."""
     return "file:" + os.path.abspath(path)  # noqa: PTH100 - symlinks and .. stay as they are
-
-
-@dataclass(frozen=True)
-class MediaInfo:
-    """What ffmpeg says of a file.
-
-    Attributes:
-        duration_seconds: of the container; None where unknown.
-        audio_codec: such as "aac"; None without an audio stream.
-        audio_rate: samples a second.
-        has_video: whether there is a moving or still picture.
-    """
-
-    duration_seconds: float | None
-    audio_codec: str | None
-    audio_rate: int | None
-    has_video: bool
-
-
-def probe_media(path: Path, ffmpeg: str | None = None) -> MediaInfo:
-    """Read a file's header. ffprobe is not needed: the wheel that brings ffmpeg does not have it."""
-    command = [ffmpeg or ffmpeg_path(), "-hide_banner", "-nostdin"]
-    text = run_captured([*command, "-protocol_whitelist", PROTOCOLS, "-i", file_url(path)])
-    duration = re.search(r"^  Duration: (\d+):(\d+):([\d.]+)", text, re.MULTILINE)
-    seconds = None
-    if duration:
-        hours, minutes, rest = duration.groups()
-        seconds = int(hours) * 3600 + int(minutes) * 60 + float(rest)
-    audio = re.search(r"^\s+Stream #0:.*?: Audio: (\w+)(?:.*?, (\d+) Hz)?", text, re.MULTILINE)
-    return MediaInfo(
-        seconds,
-        audio.group(1) if audio else None,
-        int(audio.group(2)) if audio and audio.group(2) else None,
-        re.search(r"^\s+Stream #0:.*?: Video:", text, re.MULTILINE) is not None,
-    )

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from talkhead_cli.errors import InputError, UsageError
 from talkhead_cli.motion_csv import FASTEST, csv_text, read_csv
-from talkhead_cli.paths import check_output, publish, temporary_beside
+from talkhead_cli.paths import check_output, check_regular, publish, temporary_beside
 from talkhead_cli.playback import MotionSource, SavedMotion
 from talkhead_models.basis import FaceBasis
 from talkhead_models.live import SpeechStream
@@ -186,6 +186,7 @@ def load_motion(
     """
     path = Path(path)
     check_suffix(path, "--motion-in")
+    check_regular(path)
     try:
         if path.suffix.lower() == ".npz":
             saved = read_npz(path, max_seconds)

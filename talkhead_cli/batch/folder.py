@@ -19,6 +19,8 @@ def make_folder(out_dir: Path) -> list[Path]:
         InputError: it cannot be made.
     """
     folder = out_dir / RUN_FOLDER
+    if folder.is_symlink():
+        raise InputError(f"{folder}: is a link; remove it, the state of a run is kept here")
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -56,6 +56,13 @@ def batch(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace existing outputs.")
     ] = False,
+    allow_outside: Annotated[
+        bool,
+        typer.Option(
+            "--allow-outside",
+            help="Outputs may lie outside --out-dir: absolute paths, .. and links.",
+        ),
+    ] = False,
     no_sidecar: Annotated[
         bool, typer.Option("--no-sidecar", help="Do not write a JSON file beside each video.")
     ] = False,
@@ -179,6 +186,7 @@ def batch(
         max_failures=1 if fail_fast else max_failures,
         skip_faulty=skip_faulty,
         overwrite=overwrite,
+        allow_outside=allow_outside,
         sidecar=not no_sidecar,
         dry_run=dry_run,
         signing=signing_of(c2pa_cert, c2pa_key, c2pa_tsa),
