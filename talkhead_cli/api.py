@@ -1,0 +1,160 @@
+"""`talkhead.render`: one render, as one function with typed options; see docs/api.md."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
+
+from talkhead_cli.console import OnEvent
+from talkhead_cli.errors import UsageError
+from talkhead_cli.settings import RenderSettings, resolve_settings
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from talkhead_cli.pipeline import TalkingHeadPipeline
+    from talkhead_cli.result import RenderResult
+
+Source = Path | str
+
+
+class SettingsGiven(TypedDict, total=False):
+    """Settings by name, as options of a render: those of `RenderSettings`, but what names a preset."""
+
+    bundle: str
+    num_inference_steps: int
+    chunk_frames: Literal[4, 8, 16, 32]
+    lookahead_frames: int
+    guidance_scale: float
+    pose_scale: float
+    expression_scale: float
+    blink_scale: float
+    emotion: Literal["neutral", "happy", "sad", "angry", "surprised"]
+    emotion_strength: float
+    gaze: Literal["camera", "free"]
+    still: bool
+    drive_pose: Literal["relative", "absolute"]
+    fps: Fraction | float | str
+    size: int | None
+    crop: Literal["full", "face"]
+    crf: int
+    video_codec: Literal["h264", "hevc", "av1", "prores"]
+    encoder: Literal["software", "auto", "hardware"]
+    alpha: bool
+    seed: int
+    device: str
+    face: str
+    face_backend: Literal["mediapipe", "face-alignment"]
+    background: str | None
+    max_seconds: float
+    marking: bool
+
+
+class FilesGiven(TypedDict, total=False):
+    """Further files of a render, and what happens around it."""
+
+    drive: Source | None
+    motion_in: Source | None
+    motion_out: Source | None
+    style: Source | None
+    overwrite: bool
+    sidecar: bool
+    resume: bool
+    on_event: OnEvent
+    pipeline: TalkingHeadPipeline | None
+
+
+class RenderGiven(SettingsGiven, FilesGiven, total=False):
+    """All that `render` takes by name."""
+
+
+def render(
+    portrait: Source,
+    audio: Source | None,
+    output: Source,
+    *,
+    settings: RenderSettings | None = None,
+    preset: str | None = None,
+    **options: Unpack[RenderGiven],
+) -> RenderResult:
+    """Turn a portrait and a speech recording into a talking-head video, as `talkhead render` does.
+
+    The video appears at its path when it is complete, by renaming; after an error nothing is there.
+
+    Args:
+        portrait: a picture with a face, or a film that gets the speech as its new sound.
+        audio: any recording ffmpeg decodes, up to ten minutes; None with `drive` or `motion_in` alone.
+        output: a .mp4, .mov, .mkv or .webm file, or with `alpha` a folder for pictures.
+        settings: all settings at once; else they come from `preset` and the options.
+        preset: name or path of a preset; see `talkhead presets list`.
+        options: single settings (`seed=3`, `fps=30`), which win over the preset; and `drive`, `motion_in`,
+            `motion_out`, `style`: paths as of the options of that name; `overwrite=True`: the output may be replaced;
+            `sidecar=False`: no OUT.json; `resume=True`: an interrupted long video is gone on with;
+            `on_event`: called with every event of docs/events.md; `pipeline`: a loaded one of the same settings.
+
+    Returns:
+        Where the video is, its size, frames and length, and how long each stage took.
+
+    Raises:
+        UsageError: options are out of range, unknown, or contradict each other.
+        InputError: a file cannot be used; among these NoFaceError and AudioError; or the output exists.
+        PresetError, WeightsError, MediaError, DeviceError: see `talkhead_cli.errors`. All derive from TalkheadError.
+
+    Example:
+        >>> from talkhead import render
+        >>> result = render("portrait.png", "speech.wav", "video.mp4", seed=3, size=256)
+        >>> result.output.name, result.num_frames, str(result.fps)
+        ('video.mp4', 30, '25')
+    """
+    from talkhead_cli.render import OutputOptions, ignore_event, render_file
+
+    given: dict[str, Any] = {key: value for key, value in options.items() if value is not None}
+    files = {key: given.pop(key) for key in FilesGiven.__annotations__ if key in given}
+    movers = {key: files.pop(key, None) for key in ("drive", "motion_in", "style")}
+    chosen = choose_settings(settings, preset, given, driven=any(movers.values()))
+    motion_out = files.get("motion_out")
+    return render_file(
+        chosen,
+        portrait,
+        audio,
+        output,
+        files.get("on_event", ignore_event),
+        OutputOptions(
+            overwrite=files.get("overwrite", False),
+            sidecar=files.get("sidecar", True),
+            resume=files.get("resume", False),
+            motion_out=None if motion_out is None else Path(motion_out),
+            given=frozenset(given) if settings is None else frozenset(settings.model_fields_set),
+        ),
+        files.get("pipeline"),
+        **movers,
+    )
+
+
+def choose_settings(
+    settings: RenderSettings | None,
+    preset: str | None,
+    given: Mapping[str, Any],
+    *,
+    driven: bool,
+) -> RenderSettings:
+    """The settings of a render: all of them as they are, or those of a preset with single ones put over it.
+
+    Raises:
+        UsageError: there are both, or a name or a value is wrong.
+        PresetError: see `resolve_settings`.
+    """
+    if settings is not None:
+        if preset is not None or given:
+            extra = "preset" if preset is not None else next(iter(given))
+            raise UsageError(
+                f"settings and {extra} both say how to render: leave one of them out, or "
+                "change the settings with model_copy(update=...)"
+            )
+        return settings
+    for name in given:
+        if name not in SettingsGiven.__annotations__:
+            raise UsageError(f"render() takes no option {name!r}; see docs/api.md")
+    return resolve_settings(preset, given, driven=driven)
