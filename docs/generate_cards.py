@@ -1,0 +1,75 @@
+"""Write into every model card, docs/model-cards/NAME.md, what its bundle says of itself: `make docs`.
+
+Hash, size, parameters, data tier, licence and training command stand in the bundle's header and file; the rest of a card
+is written by hand. A bundle without a card is an error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from pathlib import Path
+
+from talkhead_cli.weights import BundleSummary, describe_bundles
+from talkhead_models.bundle import load_bundle
+
+FOLDER = Path(__file__).parent / "model-cards"
+
+BEGIN, END = "<!-- header: written by `make docs` -->", "<!-- end of header -->"
+
+
+def header(bundle: BundleSummary) -> str:
+    """The part of a card that the bundle tells."""
+    tensors = load_bundle(bundle.name).tensors.values()
+    rows = {
+        "bundle": f"`{bundle.name}`, {bundle.size / 1e6:.1f} MB (safetensors)",
+        "numbers in it": f"{sum(tensor.numel() for tensor in tensors):,}",
+        "sha256": f"`{bundle.sha256}`",
+        "data tier": bundle.data_tier,
+        "licence": bundle.licence,
+        "trained by": f"`{bundle.training_command}`",
+    }
+    lines = [f"| {key} | {value} |" for key, value in rows.items()]
+    return "\n".join([BEGIN, "", "| | |", "|---|---|", *lines, "", END])
+
+
+def write_all() -> dict[Path, str]:
+    """Path to text of every card.
+
+    Raises:
+        SystemExit: a bundle has no card, or a card no place for the header.
+    """
+    found = {}
+    for bundle in describe_bundles():
+        path = FOLDER / f"{bundle.name}.md"
+        if not path.exists():
+            raise SystemExit(f"{path.name}: the bundle {bundle.name} has no card; write one")
+        text = path.read_text(encoding="utf-8")
+        new, count = re.subn(
+            re.escape(BEGIN) + ".*?" + re.escape(END),
+            lambda _, bundle=bundle: header(bundle),
+            text,
+            flags=re.DOTALL,
+        )
+        if count != 1:
+            raise SystemExit(f"{path.name}: there is no place for the header")
+        found[path] = new
+    return found
+
+
+def main() -> int:
+    """Write the cards, or with --check tell which are stale."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; 1 where a card is stale")
+    check = parser.parse_args().check
+    stale = {path: text for path, text in write_all().items() if path.read_text("utf-8") != text}
+    for path, text in stale.items():
+        if not check:
+            path.write_text(text, encoding="utf-8")
+        sys.stderr.write(f"docs/model-cards/{path.name}: {'stale' if check else 'written'}\n")
+    return 1 if stale and check else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
