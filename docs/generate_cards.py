@@ -1,7 +1,7 @@
 """Write into every model card, docs/model-cards/NAME.md, what its bundle says of itself: `make docs`.
 
-Hash, size, parameters, data tier, licence and training command stand in the bundle's header and file; the rest of a card
-is written by hand. A bundle without a card is an error.
+Hash, size, parameters, data tier, licence and training command are those of the bundle's header and file; the rest of a
+card is written by hand. A bundle without a card is an error.
 """
 
 from __future__ import annotations
@@ -61,7 +61,9 @@ def write_all() -> dict[Path, str]:
 def main() -> int:
     """Write the cards, or with --check tell which are stale."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; 1 where a card is stale")
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; 1 where a card is stale"
+    )
     check = parser.parse_args().check
     stale = {path: text for path, text in write_all().items() if path.read_text("utf-8") != text}
     for path, text in stale.items():

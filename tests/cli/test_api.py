@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import re
 import shutil
 import subprocess
 import sys
@@ -124,3 +125,14 @@ def test_motion_is_saved_and_loaded(folder: Path) -> None:
 
 def test_typing_marker_is_there() -> None:
     assert (ROOT / "talkhead" / "py.typed").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("folder")
+def test_page_on_python_is_true() -> None:
+    page = (ROOT / "docs" / "api.md").read_text()
+    blocks = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    examples = doctest.DocTestParser().get_doctest("\n".join(blocks), {}, "api.md", "api.md", 0)
+    results = doctest.DocTestRunner().run(examples)
+    assert results.attempted > 20
+    assert results.failed == 0

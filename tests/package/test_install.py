@@ -129,10 +129,11 @@ def test_wheel_holds_what_is_needed_and_no_more(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert "talkhead_cli/presets/talkhead.yaml" in names
     assert "talkhead_models/weights/SHA256SUMS.json" in names
-    assert "talkhead_cli/py.typed" in names
+    assert {"talkhead/py.typed", "talkhead_cli/py.typed", "talkhead_models/py.typed"} <= set(names)
     assert any(name.endswith("licenses/LICENSE") for name in names)
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {
+        "talkhead",
         "talkhead_cli",
         "talkhead_models",
     }
