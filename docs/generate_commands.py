@@ -168,10 +168,10 @@ def setting_type(name: str, field: FieldInfo) -> str:
     return words + describe_range(bounds["ge"], bounds["le"], bounds["gt"], bounds["lt"])
 
 
-def setting_default(name: str, field: FieldInfo) -> str:
-    """A render setting's default."""
-    value = show_fps(field.default) if name == "fps" else field.default
-    return show_default(value)
+def setting_default(name: str) -> str:
+    """What a render setting is where nobody says otherwise: that of the default preset."""
+    value = getattr(RenderSettings.from_preset(), name)
+    return show_default(show_fps(value) if name == "fps" else value)
 
 
 def show_default(value: Any) -> str:
@@ -204,7 +204,7 @@ def row(parameter: inspect.Parameter, kind: Any, info: Any) -> str:
     fields = RenderSettings.model_fields
     name = parameter.name
     if name in get_type_hints(RenderOptions) or (name == "device" and bare(kind) is str):
-        takes, default = setting_type(name, fields[name]), setting_default(name, fields[name])
+        takes, default = setting_type(name, fields[name]), setting_default(name)
         takes = "" if bare(kind) is bool else takes
     else:
         takes = (
@@ -291,8 +291,8 @@ def page(name: str, commands: list[Command]) -> str:
     names = get_type_hints(RenderOptions)
     if any(item.name in names for command in commands for item, _, _ in parameters(command)):
         parts.append(
-            "Defaults of motion, picture and encoding are those of no preset: what a preset says wins over them, and "
-            "what an option says over both. More on each option: [cli.md](../cli.md)."
+            "Defaults of motion, picture and encoding are those of the preset `talkhead`; another preset may say "
+            "otherwise, and an option wins over any. More on each option: [cli.md](../cli.md)."
         )
     rows = "\n".join(f"| `{key}` | {text} |" for key, text in ENVIRONMENT.items())
     parts += ["## Environment", "| variable | |\n|---|---|\n" + rows]

@@ -5,9 +5,9 @@ with any version. Importing this package loads nothing: each name comes with its
 
 Example:
     >>> import talkhead
-    >>> settings = talkhead.RenderSettings(seed=3, fps=30)
-    >>> settings.seed, settings.crf
-    (3, 18)
+    >>> settings = talkhead.RenderSettings.from_preset(seed=3, fps=30)
+    >>> settings.preset, settings.seed, settings.crf
+    ('talkhead', 3, 18)
 """
 
 from __future__ import annotations

@@ -143,6 +143,16 @@ class RenderSettings(BaseModel):
     max_seconds: float = Field(default=600.0, gt=0.0, le=86_400.0)
     marking: bool = True
 
+    @classmethod
+    def from_preset(cls, preset: str | None = None, **options: Any) -> RenderSettings:
+        """The settings of a render with a preset, None being the default one; options win. See `resolve_settings`.
+
+        Raises:
+            PresetError: the preset is unknown or holds a wrong key or value.
+            UsageError: an option is out of range.
+        """
+        return resolve_settings(preset, options)
+
     @field_validator("device")
     @classmethod
     def _check_device(cls, value: str) -> str:

@@ -83,6 +83,20 @@ def test_named_scripts_exist() -> None:
             assert (ROOT / name).exists(), f"{page}: {name}"
 
 
+def test_options_of_scripts_exist() -> None:
+    seen = 0
+    for page in [*DOCS.glob("*.md"), ROOT / "models" / "README.md"]:
+        lines = re.findall(r"^.*python (?:benchmarks|models/training)/.*$", page.read_text(), re.M)
+        for line in lines:
+            found = re.search(r"((?:benchmarks|models/training)/\w+\.py)([^`|#]*)", line)
+            assert found is not None
+            source = (ROOT / found[1]).read_text()
+            for option in re.findall(r"(?<!\S)--[\w-]+", found[2]):
+                seen += 1
+                assert f'"{option}"' in source, f"{page.name}: {found[0]}"
+    assert seen > 10
+
+
 def test_index_names_every_page() -> None:
     index = (DOCS / "README.md").read_text()
     linked = {(DOCS / target).resolve() for target in re.findall(r"\]\(([^)#:]+\.md)", index)}
