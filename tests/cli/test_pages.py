@@ -29,7 +29,8 @@ def functions(path: Path) -> set[str]:
 
 
 def test_cards_say_what_the_bundles_say() -> None:
-    assert {path: path.read_text() for path in write_cards()} == write_cards(), "run `make docs`"
+    written = write_cards()
+    assert {path: path.read_text() for path in written} == written, "run `make docs`"
     bundles = describe_bundles()
     cards = {path.stem for path in CARDS.glob("*.md")} - {"README"}
     assert cards == {bundle.name for bundle in bundles}
