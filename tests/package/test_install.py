@@ -148,6 +148,9 @@ def test_source_archive_holds_the_training_and_the_tests(wheel: Path) -> None:
         "presets/talkhead.yaml",
         "examples/speech.wav",
         "LICENSE",
+        "Dockerfile",
+        ".github/workflows/test.yml",
+        "docs/commands/render.md",
     } <= names
     assert any(name.startswith("models/training/") for name in names)
     assert not any(name.startswith(("data/", ".venv/", "out/")) for name in names)
