@@ -20,7 +20,7 @@ COPY presets presets
 COPY models/talkhead_models models/talkhead_models
 COPY talkhead talkhead
 COPY talkhead_cli talkhead_cli
-RUN pip wheel --no-deps --wheel-dir /wheel . && pip install --prefix /package --no-deps --no-compile /wheel/*.whl
+RUN pip wheel --no-deps --wheel-dir /wheel . && pip install --prefix /package --no-deps /wheel/*.whl
 
 # What both kinds have: OpenCV's two libraries, a user who owns nothing, a folder for the work. ffmpeg comes with imageio-ffmpeg.
 FROM python:${PYTHON}-slim-bookworm AS runtime
