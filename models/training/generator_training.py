@@ -161,6 +161,8 @@ class Limit:
         """From 0 to 1."""
         if self.steps:
             return self.run.step / self.steps
+        if not self.minutes:  # nothing to learn: the weights as they are
+            return 1.0
         return self.run.seconds / (60 * self.minutes)
 
 
