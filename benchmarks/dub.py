@@ -148,7 +148,8 @@ def measure_pair(film_path: Path, speech: Path, args, folder: Path) -> dict[str,
     from talkhead_cli.render import OutputOptions, render_file
     from talkhead_cli.settings import resolve_settings
 
-    settings = resolve_settings(args.preset, {"device": args.device})
+    # The watermark changes every pixel a little; what the dubbing changes is to be seen.
+    settings = resolve_settings(args.preset, {"device": args.device, "marking": False})
     options = OutputOptions(overwrite=True, sidecar=False)
     video, still = folder / "dubbed.mp4", folder / "still.mp4"
     made = render_file(settings, film_path, speech, video, options=options)

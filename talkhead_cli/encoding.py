@@ -49,6 +49,9 @@ PIXELS = {"prores": "yuv422p10le", "prores4444": "yuva444p10le", "vp9": "yuva420
 EDITORS = frozenset({"prores", "prores4444"})
 """Codecs of editing programs, which take BT.709 for granted."""
 
+OWN_TAGS = "+use_metadata_tags"
+"""Flag of the MP4 and QuickTime muxers: tags are not only those that iTunes knows."""
+
 VAAPI_DEVICE = "/dev/dri/renderD128"
 
 
@@ -129,10 +132,10 @@ def hardware_options(encoder: str, crf: int) -> dict[str, Any]:
     return {"q:v": max(1, round(100 - 2 * crf * 100 / 102)), "allow_sw": 0}
 
 
-def container_options(muxer: str) -> dict[str, Any]:
-    """How a file is laid out: the index at the front, and the same bytes every time."""
+def container_options(muxer: str, marked: bool = False) -> dict[str, Any]:
+    """How a file is laid out: the index at the front, the same bytes every time, and tags of any name if marked."""
     if muxer in TAGGED:
-        return {"movflags": "+faststart", "f": muxer}
+        return {"movflags": "+faststart" + (OWN_TAGS if marked else ""), "f": muxer}
     return {"fflags": "+bitexact", "f": muxer}
 
 

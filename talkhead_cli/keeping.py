@@ -6,13 +6,18 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from talkhead_cli.errors import InputError
 from talkhead_cli.hashing import sha256_of
 from talkhead_cli.segments import FOLDER
 from talkhead_cli.settings import RenderSettings
+from talkhead_cli.speech_encoder import SPEECH_BUNDLE, speech_hash
+
+if TYPE_CHECKING:
+    from talkhead_cli.result import Performance, Scene
 
 IRRELEVANT = frozenset({"preset", "description", "device", "max_seconds"})
 """Settings that leave the pictures as they are."""
@@ -42,6 +47,21 @@ def render_key(
     values = settings.model_dump(mode="json", exclude=set(IRRELEVANT))
     digest.update(json.dumps([values, dict(bundles)], sort_keys=True).encode())
     return digest.hexdigest()
+
+
+def keep_parts(
+    scene: Scene, performance: Performance, settings: RenderSettings, stack: ExitStack
+) -> Path:
+    """Let what is finished of a long video outlast an interruption; the folder that it is kept in.
+
+    Raises:
+        InputError: see `kept_parts`.
+    """
+    assert scene.target is not None
+    inputs = scene.inputs
+    files = (inputs.portrait, performance.audio, *inputs.movers, inputs.style)
+    bundles = {**scene.pipeline.hashes, SPEECH_BUNDLE: speech_hash()}
+    return stack.enter_context(kept_parts(scene.target, render_key(files, settings, bundles)))
 
 
 def parts_folder(target: Path) -> Path:

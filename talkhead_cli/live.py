@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING
 from talkhead_cli.devices import model_errors
 from talkhead_cli.errors import AudioError, UsageError
 from talkhead_cli.formats import codec_of
-from talkhead_cli.render import STANDARD, RenderRun
+from talkhead_cli.render import RenderRun
+from talkhead_cli.render_paths import STANDARD
 from talkhead_cli.result import OutputOptions, Performance, Scene
 from talkhead_cli.settings import MOST_AHEAD
 from talkhead_cli.standard_input import check_piped
@@ -123,6 +124,8 @@ class LiveRun(RenderRun):
         meters: list[LevelMeter] = []
         speech = self._speech(scene.pipeline, sound, meters)
         planes = scene.pipeline.gives_planes(codec_of(scene.target, self.settings))
+        heard = None if sound.is_piped else Path(str(scene.inputs.audio))
+        self._take_stamp(scene, Performance(heard, 0.0))
         batches = scene.pipeline.render(
             scene.portrait, speech, None, planes=planes, **self._recording(speech)
         )
@@ -135,10 +138,12 @@ class LiveRun(RenderRun):
         meters.append(LevelMeter(header.sample_rate))
         delivered = sound.piped() if sound.is_piped else Path(str(scene.inputs.audio))
         with ExitStack() as undo:
-            with stream_writer(scene, delivered, self.settings, self.options, live=True) as writer:
+            with stream_writer(
+                scene, delivered, self.settings, self.options, self.stamp, live=True
+            ) as writer:
                 sound.let_go()
                 announced = self._announced(batches, loaded, meters[0])
-                write_frames(writer, announced, Ticker(self.emit, None), self.clock)
+                write_frames(writer, announced, Ticker(self.emit, None), self.clock, self.finish)
                 if self.late is not None:
                     raise self.late
                 self._count(scene, sound, speech, before)
@@ -146,7 +151,7 @@ class LiveRun(RenderRun):
                 self.emit({"event": "audio", **asdict(info)})
                 self._warn(Path(sound.name), info.warnings)
                 performance = Performance(None, info.duration_seconds)
-                result = self._finish(scene, performance, undo)
+                result = self._finish(scene, performance, undo, writer.unpublished)
             undo.pop_all()
         return result
 

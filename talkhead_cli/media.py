@@ -15,16 +15,16 @@ from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from talkhead_cli.encoding import (
     LOW_DELAY,
+    OWN_TAGS,
     TAGGED,
     TAGS,
-    container_options,
     device_arguments,
     picture_options,
 )
@@ -40,9 +40,12 @@ from talkhead_cli.ffmpeg_binary import (
     run_captured,
 )
 from talkhead_cli.formats import ENCODERS, MUXERS, PLANAR, STDOUT, TRANSPARENT
-from talkhead_cli.mux import mend_audio, with_global_options
+from talkhead_cli.mux import laid_out, mend_audio, with_global_options
 from talkhead_cli.paths import PendingFile
 from talkhead_cli.sound import PipedSound, audio_arguments
+
+if TYPE_CHECKING:
+    from talkhead_cli.marking.stamp import Stamp
 
 __all__ = [
     "ENCODERS",
@@ -83,6 +86,7 @@ class VideoWriter:
         live: on standard output every frame leaves at once, a fragment of its own.
         folder: where the file is written before it is put in place, see `PendingFile`.
         on_complete: called with the finished file before it is put in place.
+        stamp: what marks the file; None leaves it unmarked.
 
     Raises:
         ValueError: odd size.
@@ -106,6 +110,7 @@ class VideoWriter:
         live: bool = False,
         folder: Path | None = None,
         on_complete: Callable[[Path], None] | None = None,
+        stamp: Stamp | None = None,
     ) -> None:
         if width % 2 or height % 2:
             raise ValueError(f"video needs even sizes, got {width}x{height}")
@@ -126,14 +131,15 @@ class VideoWriter:
         self.num_frames = 0
         self.folder = folder
         self.on_complete = on_complete
+        self.stamp = stamp
         self._pending: PendingFile | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._errors: IO[bytes] | None = None
         self._finished = False
 
     @property
-    def _temporary(self) -> Path | None:
-        """The file that is written; None on standard output."""
+    def unpublished(self) -> Path | None:
+        """The file that is written, complete after `finish`; None on standard output."""
         return self._pending.temporary if self._pending is not None else None
 
     def __enter__(self) -> VideoWriter:
@@ -213,20 +219,31 @@ class VideoWriter:
             raise self._failure() from broken
         if self._process.wait() != 0 or "No space left on device" in self._error_text():
             raise self._failure()
-        if self._temporary is not None:
-            if self._temporary.stat().st_size == 0:
+        written = self.unpublished
+        if written is not None:
+            if written.stat().st_size == 0:
                 raise self._failure()
             if isinstance(self.audio, Path):
                 seconds = self.num_frames / self.fps
                 ffmpeg = ffmpeg_path(ENCODERS[self.codec])
-                mend_audio(self._temporary, self.audio, seconds, ffmpeg, str(self.path))
+                mend_audio(written, self.audio, seconds, ffmpeg, str(self.path), self.stamp)
+        self._seal()
         self._finished = True
+
+    def _seal(self) -> None:
+        """Mark what is complete."""
+        if self.stamp is None:
+            return
+        if self.unpublished is None:
+            self.stamp.end_stream(sys.stdout.fileno())
+        else:
+            self.stamp.seal(self.unpublished, str(self.path))
 
     def _start(self, ffmpeg: str) -> None:
         arguments = self._arguments(ffmpeg)
         log.debug("running %s", arguments)
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed in _discard
-        to_stdout = self._temporary is None
+        to_stdout = self.unpublished is None
         try:
             # A session of its own: Ctrl-C in the terminal must reach us and not ffmpeg, which would finish the file.
             self._process = subprocess.Popen(
@@ -272,12 +289,15 @@ class VideoWriter:
             streams.append(sound["a:0"])
             info = probe_media(self.audio, ffmpeg)
             options.update(audio_arguments(info.audio_codec, info.audio_rate, self.muxer))
-        if self._temporary is not None:
-            target = file_url(self._temporary)
-            options.update(container_options(self.muxer))
+        if self.unpublished is not None:
+            target = file_url(self.unpublished)
+            options.update(laid_out(self.muxer, self.stamp))
         else:
             target = "pipe:1"
-            options |= {"movflags": "delay_moov+default_base_moof", "f": self.muxer}
+            options.update(laid_out(self.muxer, self.stamp))
+            options["movflags"] = "delay_moov+default_base_moof"
+            if self.stamp is not None:
+                options["movflags"] += OWN_TAGS
             if self.live:
                 # By duration: with frag_every_frame ffmpeg now and then gives two frames the same time, where the
                 # sound's packet has sent off a fragment and two more pictures are waiting.
@@ -321,7 +341,7 @@ class VideoWriter:
         assert self._process is not None
         code = self._process.wait()
         text = self._error_text()
-        where = "standard output" if self._temporary is None else f"{self.path}"
+        where = "standard output" if self.unpublished is None else f"{self.path}"
         if "No space left on device" in text:
             return MediaError(f"{where}: the disk is full; free some space and render again")
         reason = f"was killed by signal {-code}" if code < 0 else f"failed with exit status {code}"

@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from talkhead_cli.encoding import TAGGED, container_options
 from talkhead_cli.errors import MediaError
@@ -15,6 +15,9 @@ from talkhead_cli.ffmpeg_binary import PROTOCOLS, file_url, probe_media
 from talkhead_cli.formats import MUXERS
 from talkhead_cli.paths import temporary_beside
 from talkhead_cli.sound import audio_arguments, encoded_arguments
+
+if TYPE_CHECKING:
+    from talkhead_cli.marking.stamp import Stamp
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +32,12 @@ def with_global_options(command: list[str], further: Sequence[str] = ()) -> list
 
 
 def join_segments(
-    segments: Sequence[Path], audio: Path | None, target: Path, ffmpeg: str, tag: str | None = None
+    segments: Sequence[Path],
+    audio: Path | None,
+    target: Path,
+    ffmpeg: str,
+    tag: str | None = None,
+    stamp: Stamp | None = None,
 ) -> None:
     """One file of consecutive videos of one encoder's settings, and their sound; no picture is encoded again.
 
@@ -39,6 +47,7 @@ def join_segments(
         target: what to write; its suffix decides the container.
         ffmpeg: to run.
         tag: of the video stream, where players insist on one.
+        stamp: whose tags the file carries.
 
     Raises:
         MediaError: ffmpeg failed.
@@ -54,7 +63,7 @@ def join_segments(
         "vcodec": "copy",
         "map_metadata": -1,
         "map_chapters": -1,
-        **container_options(muxer),
+        **laid_out(muxer, stamp),
     }
     if tag is not None and muxer in TAGGED:
         options["vtag"] = tag
@@ -69,7 +78,20 @@ def join_segments(
         names.unlink(missing_ok=True)
 
 
-def mend_audio(path: Path, audio: Path, seconds: Fraction, ffmpeg: str, name: str) -> None:
+def laid_out(muxer: str, stamp: Stamp | None) -> dict[str, Any]:
+    """ffmpeg's options for a container and its tags."""
+    marks = {} if stamp is None else stamp.marks.ffmpeg_options(muxer)
+    return {**container_options(muxer, stamp is not None), **marks}
+
+
+def mend_audio(
+    path: Path,
+    audio: Path,
+    seconds: Fraction,
+    ffmpeg: str,
+    name: str,
+    stamp: Stamp | None = None,
+) -> None:
     """Encode the audio anew where a copy of it came out longer than the video: its time stamps have gaps.
 
     Args:
@@ -78,6 +100,7 @@ def mend_audio(path: Path, audio: Path, seconds: Fraction, ffmpeg: str, name: st
         seconds: length of the pictures.
         ffmpeg: to run.
         name: of the output, for messages.
+        stamp: whose tags the file carries.
 
     Raises:
         MediaError: ffmpeg failed.
@@ -91,7 +114,7 @@ def mend_audio(path: Path, audio: Path, seconds: Fraction, ffmpeg: str, name: st
     pictures = builder.input(file_url(path))["v:0"]
     sound = builder.input(file_url(audio), protocol_whitelist=PROTOCOLS)["a:0"]
     muxer = MUXERS[path.suffix.lower()]
-    options: dict[str, Any] = {"vcodec": "copy", **container_options(muxer)}
+    options: dict[str, Any] = {"vcodec": "copy", **laid_out(muxer, stamp)}
     options.update(encoded_arguments(probe_media(audio, ffmpeg).audio_rate, muxer))
     mended = temporary_beside(path)
     try:

@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import repeat
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from talkhead_cli.errors import InputError, MediaError
+from talkhead_cli.marking.xmp import XMP_KEY
 from talkhead_cli.paths import check_pictures
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ class PictureWriter:
         height: of the frames.
         overwrite: whether a folder of numbered pictures may be replaced.
         on_complete: called with the finished folder before it is put in place.
+        packet: XMP packet of each picture; None leaves them unmarked.
 
     Raises:
         InputError: the folder cannot be created.
@@ -48,6 +51,8 @@ class PictureWriter:
 
     checkpoint = None
     """There is nothing to go on from."""
+    unpublished = None
+    """There is not one file."""
 
     def __init__(
         self,
@@ -57,11 +62,13 @@ class PictureWriter:
         *,
         overwrite: bool = False,
         on_complete: Callable[[Path], None] | None = None,
+        packet: str | None = None,
     ) -> None:
         self.path = path
         self.size = (width, height)
         self.overwrite = overwrite
         self.on_complete = on_complete
+        self.packet = packet
         self.num_frames = 0
         self._folder: Path | None = None
 
@@ -109,7 +116,7 @@ class PictureWriter:
         paths = [self._folder / f"{number:06}.png" for number in numbers]
         try:
             with ThreadPoolExecutor(THREADS) as pool:
-                list(pool.map(save_picture, frames, paths))
+                list(pool.map(save_picture, frames, paths, repeat(self.packet)))
         except OSError as error:
             if error.errno == errno.ENOSPC:
                 raise MediaError(
@@ -159,11 +166,14 @@ class PictureWriter:
             shutil.rmtree(replaced, ignore_errors=True)
 
 
-def save_picture(frame: NDArray[np.uint8], path: Path) -> None:
-    """Write one frame (H, W, 4) as a PNG file that says that it is sRGB."""
+def save_picture(frame: NDArray[np.uint8], path: Path, packet: str | None = None) -> None:
+    """Write one frame (H, W, 4) as a PNG file that says that it is sRGB, with an XMP packet where there is one."""
     from PIL import Image
 
-    Image.fromarray(frame).save(path, pnginfo=srgb_chunk(), compress_level=COMPRESSION)
+    info = srgb_chunk()
+    if packet is not None:
+        info.add_itxt(XMP_KEY, packet)
+    Image.fromarray(frame).save(path, pnginfo=info, compress_level=COMPRESSION)
 
 
 def srgb_chunk() -> PngInfo:

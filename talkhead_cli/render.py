@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import asdict, replace
@@ -12,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 from talkhead_cli import __version__
 from talkhead_cli.console import Event, OnEvent
 from talkhead_cli.devices import model_errors, resolve_device
-from talkhead_cli.errors import AudioError, UsageError
-from talkhead_cli.formats import PICTURES, check_format, codec_of
+from talkhead_cli.errors import AudioError
+from talkhead_cli.formats import codec_of
 from talkhead_cli.lazy import import_ahead
-from talkhead_cli.paths import check_free, check_input, check_output
+from talkhead_cli.marking.stamp import UNMARKED, Stamp, describe_marking, make_stamp
+from talkhead_cli.paths import check_free
+from talkhead_cli.render_paths import STANDARD, check_paths
 from talkhead_cli.result import (
     Inputs,
     OutputOptions,
@@ -28,14 +29,15 @@ from talkhead_cli.result import (
     motion_event,
 )
 from talkhead_cli.settings import RenderSettings, live_settings
-from talkhead_cli.sidecar import describe, sidecar_path, write_sidecar
-from talkhead_cli.speech_encoder import SPEECH_BUNDLE, speech_encoder, speech_hash
+from talkhead_cli.sidecar import describe, sidecar_path, used_bundles, write_sidecar
+from talkhead_cli.speech_encoder import speech_encoder
 from talkhead_cli.standard_input import keep_standard_input
 from talkhead_cli.timing import Clock, Ticker
 from talkhead_cli.writing import file_writer, write_frames
 
 if TYPE_CHECKING:
     from talkhead_cli.face import Portrait
+    from talkhead_cli.finishing import Finish
     from talkhead_cli.motion_files import MotionRecorder
     from talkhead_cli.pipeline import TalkingHeadPipeline
     from talkhead_cli.playback import MotionSource
@@ -43,9 +45,6 @@ if TYPE_CHECKING:
     from talkhead_models.speech import SpeechEncoder
 
 __all__ = ["OutputOptions", "RenderRun", "render_file", "speech_encoder"]
-
-STANDARD = "-"
-"""In place of a path: standard input or output."""
 
 DRIVE_MARGIN = 0.2
 """Seconds of a driving clip that are read beyond the sound's end, for the last frames to lie in between."""
@@ -110,6 +109,10 @@ class RenderRun:
     resumed_frames = 0
     """Frames that an earlier render has made."""
     recorder: MotionRecorder | None = None
+    stamp: Stamp | None = None
+    """What marks the output."""
+    finish: Finish
+    """What is put on its frames."""
 
     def __init__(self, settings: RenderSettings, on_event: OnEvent, options: OutputOptions) -> None:
         self.options = options
@@ -134,6 +137,8 @@ class RenderRun:
             "settings": self.settings.model_dump(mode="json"),
         }
         self.emit(start)
+        if not self.settings.marking:
+            self.emit({"event": "warning", "message": UNMARKED})
         with ExitStack() as stack:
             result = self._make(inputs, target, pipeline, stack)
         self.emit(result.to_event())
@@ -156,48 +161,18 @@ class RenderRun:
         performance = self._perform(inputs, audio, seconds)
         if self.options.dry_run:
             return self._result(portrait, performance, None)
+        scene = Scene(inputs, portrait, pipeline, target)
         if self.options.resume and target is not None:
-            self._keep_parts(Scene(inputs, portrait, pipeline, target), performance, stack)
+            from talkhead_cli.keeping import keep_parts
+
+            folder = keep_parts(scene, performance, self.settings, stack)
+            self.options = replace(self.options, folder=folder)
         with model_errors():
-            return self._animate(Scene(inputs, portrait, pipeline, target), performance)
-
-    def _keep_parts(self, scene: Scene, performance: Performance, stack: ExitStack) -> None:
-        """Let what is finished of a long video outlast an interruption."""
-        from talkhead_cli.keeping import kept_parts, render_key
-
-        assert scene.target is not None
-        inputs = scene.inputs
-        files = (inputs.portrait, performance.audio, *inputs.movers, inputs.style)
-        bundles = {**scene.pipeline.hashes, SPEECH_BUNDLE: speech_hash()}
-        key = render_key(files, self.settings, bundles)
-        folder = stack.enter_context(kept_parts(scene.target, key))
-        self.options = replace(self.options, folder=folder)
+            return self._animate(scene, performance)
 
     def _check_paths(self, inputs: Inputs, output: Path | str) -> Path | None:
         """The output's final path, None for standard output; all that can be told by looking at paths."""
-        check_format(output, self.settings)
-        check_input(inputs.portrait)
-        given = [inputs.portrait]
-        inputs.check()
-        if inputs.audio is not None and str(inputs.audio) != STANDARD:
-            check_input(Path(inputs.audio), AudioError)
-            given.append(Path(inputs.audio))
-        for path in (*inputs.movers, *([inputs.style] if inputs.style else [])):
-            check_input(path)
-            given.append(path)
-        if str(output) == STANDARD:
-            if sys.stdout.isatty() and not self.options.dry_run:
-                raise UsageError(
-                    "-o -: a terminal cannot show video; redirect standard output to a file or a program"
-                )
-            self.options = self.options.resolved(given, ())
-            return None
-        pictures = codec_of(Path(output), self.settings) == PICTURES
-        target = check_output(Path(output), self.options.overwrite, tuple(given), pictures)
-        if self.options.sidecar:
-            instead = ", or --no-sidecar or another name to keep it"
-            check_free(sidecar_path(target), self.options.overwrite, instead)
-        self.options = self.options.resolved(given, (target,))
+        target, self.options = check_paths(inputs, output, self.settings, self.options)
         return target
 
     def _local_audio(self, inputs: Inputs, stack: ExitStack) -> Path | None:
@@ -348,9 +323,10 @@ class RenderRun:
         source = self._source(scene.pipeline, performance)
         num_frames = count_frames(performance.duration_seconds, self.settings.fps)
         before = dict(scene.pipeline.timings)
+        self._take_stamp(scene, performance)
         with ExitStack() as undo:
             with file_writer(
-                scene, performance.audio, num_frames, self.settings, self.options
+                scene, performance.audio, num_frames, self.settings, self.options, self.stamp
             ) as writer:
                 begin = writer.checkpoint
                 planes = scene.pipeline.gives_planes(codec_of(scene.target, self.settings))
@@ -362,9 +338,9 @@ class RenderRun:
                     event = {"event": "resumed", "frames": begin.num_frames}
                     self.emit(event | {"num_frames": num_frames})
                 ticker = Ticker(self.emit, num_frames, self.resumed_frames)
-                write_frames(writer, batches, ticker, self.clock)
+                write_frames(writer, batches, ticker, self.clock, self.finish)
                 self.clock.count(scene.pipeline.timings, before)
-                result = self._finish(scene, performance, undo)
+                result = self._finish(scene, performance, undo, writer.unpublished)
             undo.pop_all()
         return result
 
@@ -377,7 +353,18 @@ class RenderRun:
         self.recorder = MotionRecorder.of(source)
         return {"record": self.recorder}
 
-    def _finish(self, scene: Scene, performance: Performance, undo: ExitStack) -> RenderResult:
+    def _take_stamp(self, scene: Scene, performance: Performance) -> None:
+        """Settle what the output will say of itself, and what is put on its frames."""
+        from talkhead_cli.finishing import Finish
+
+        bundles = used_bundles(scene.inputs, scene.pipeline, performance.clip)
+        self.stamp = make_stamp(self.settings, bundles, self.options, scene.inputs, performance)
+        marks = None if self.stamp is None else self.stamp.marks
+        self.finish = Finish.create(scene.portrait.image, self.settings.label, marks)
+
+    def _finish(
+        self, scene: Scene, performance: Performance, undo: ExitStack, made: Path | None
+    ) -> RenderResult:
         """The result; all beside the video is in place before it, so that a video in place is a row that is done."""
         motion_out = self.options.motion_out
         if motion_out is not None and self.recorder is not None:
@@ -387,6 +374,7 @@ class RenderRun:
         if result.sidecar is not None:
             check_free(result.sidecar, self.options.overwrite)
             record = describe(scene, performance, result, self.settings, motion_out)
+            record |= describe_marking(self.stamp, self.options.consent_ref, made)
             write_sidecar(result.sidecar, record)
             undo.callback(result.sidecar.unlink, missing_ok=True)
         return result

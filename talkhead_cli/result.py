@@ -15,6 +15,7 @@ from talkhead_cli.settings import show_fps
 if TYPE_CHECKING:
     from talkhead_cli.drive import DrivingClip
     from talkhead_cli.face import Portrait
+    from talkhead_cli.marking.signing import Signing
     from talkhead_cli.pipeline import TalkingHeadPipeline
     from talkhead_cli.playback import MotionSource, SavedMotion
 
@@ -110,6 +111,8 @@ class OutputOptions:
         motion_out: where the motion is written, .npz or .csv; None writes none.
         given: settings that were asked for by name; without `fps` and `crf` among them, a film that is dubbed keeps
             its frame rate and is encoded more finely.
+        consent_ref: what is named as the consent of the person shown, for the JSON file.
+        signing: what a C2PA manifest in the video is signed with; None signs none.
     """
 
     overwrite: bool = False
@@ -120,6 +123,8 @@ class OutputOptions:
     resume: bool = False
     on_complete: Callable[[Path], None] | None = None
     motion_out: Path | None = None
+    consent_ref: str = ""
+    signing: Signing | None = None
 
     def resolved(self, inputs: Iterable[Path], outputs: Iterable[Path]) -> OutputOptions:
         """The same, the motion's path absolute, after all that can be known of it beforehand is checked.

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 from zipfile import BadZipFile
 
 import numpy as np
@@ -31,6 +32,9 @@ from talkhead_cli.mux import join_segments, mend_audio
 from talkhead_cli.paths import PendingFile, temporary_beside
 from talkhead_cli.playback import Checkpoint
 from talkhead_models.speech import SpeechFeatures
+
+if TYPE_CHECKING:
+    from talkhead_cli.marking.stamp import Stamp
 
 SEGMENT_SECONDS = 30
 """Shortest segment; it ends with the chunk that reaches this length."""
@@ -153,6 +157,7 @@ class SegmentedWriter:
         overwrite: whether an existing file may be replaced.
         folder: where segments are kept; those found there are gone on from. None keeps none.
         on_complete: called with the finished file before it is put in place.
+        stamp: what marks the file; None leaves it unmarked.
 
     Raises:
         InputError: the output cannot be created.
@@ -170,6 +175,7 @@ class SegmentedWriter:
         overwrite: bool = False,
         folder: Path | None = None,
         on_complete: Callable[[Path], None] | None = None,
+        stamp: Stamp | None = None,
     ) -> None:
         self.path = path
         self.encode = encode
@@ -180,6 +186,7 @@ class SegmentedWriter:
         self.overwrite = overwrite
         self.work = folder
         self.on_complete = on_complete
+        self.stamp = stamp
         self._segments: list[Segment] = []
         self._open: VideoWriter | None = None
         self._last: Path | None = None
@@ -227,6 +234,12 @@ class SegmentedWriter:
         return self._segments[-1].checkpoint if self._segments else None
 
     @property
+    def unpublished(self) -> Path:
+        """The file that is written, complete after `finish`."""
+        assert self._pending is not None
+        return self._pending.temporary
+
+    @property
     def num_frames(self) -> int:
         """Frames encoded so far, those of earlier renders included."""
         before = self.checkpoint.num_frames if self.checkpoint is not None else 0
@@ -272,9 +285,12 @@ class SegmentedWriter:
         self._last = paths[-1]
         ffmpeg = ffmpeg_path(ENCODERS[self.codec])
         target = self._pending.temporary
-        join_segments(paths, self.audio, target, ffmpeg, TAGS.get(self.codec))
+        name, stamp = str(self.path), self.stamp
+        join_segments(paths, self.audio, target, ffmpeg, TAGS.get(self.codec), stamp)
         if self.audio is not None:
-            mend_audio(target, self.audio, total / self.fps, ffmpeg, str(self.path))
+            mend_audio(target, self.audio, total / self.fps, ffmpeg, name, stamp)
+        if stamp is not None:
+            stamp.seal(target, name)
 
     def _close(self) -> Path:
         """End the open segment; its path."""

@@ -108,6 +108,7 @@ class RenderSettings(BaseModel):
         face_backend: which detector finds the face.
         background: colour behind a transparent portrait.
         max_seconds: longest speech accepted.
+        label: visible text in the bottom left corner; "" shows none.
         marking: say in the file, readable for programs, that it is made by AI; a preset cannot switch it off.
     """
 
@@ -141,6 +142,7 @@ class RenderSettings(BaseModel):
     face_backend: Literal["mediapipe", "face-alignment"] = "mediapipe"
     background: str | None = None
     max_seconds: float = Field(default=600.0, gt=0.0, le=86_400.0)
+    label: str = ""
     marking: bool = True
 
     @classmethod
@@ -159,6 +161,15 @@ class RenderSettings(BaseModel):
         if not re.fullmatch(r"auto|cpu|cuda(:\d+)?|mps", value):
             raise ValueError("the device is auto, cpu, cuda, cuda:N or mps")
         return value
+
+    @field_validator("label")
+    @classmethod
+    def _check_label(cls, value: str) -> str:
+        if not value:
+            return value
+        from talkhead_cli.label import check_label
+
+        return check_label(value)
 
     @field_validator("face", mode="before")
     @classmethod

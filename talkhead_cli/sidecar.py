@@ -14,7 +14,9 @@ from talkhead_cli.paths import publish, temporary_beside
 from talkhead_cli.speech_encoder import SPEECH_BUNDLE, speech_hash
 
 if TYPE_CHECKING:
-    from talkhead_cli.result import Performance, RenderResult, Scene
+    from talkhead_cli.drive import DrivingClip
+    from talkhead_cli.pipeline import TalkingHeadPipeline
+    from talkhead_cli.result import Inputs, Performance, RenderResult, Scene
     from talkhead_cli.settings import RenderSettings
 
 VERSIONED = ("torch", "numpy", "mediapipe", "opencv-python")
@@ -54,8 +56,6 @@ def describe(
     made = result.to_event()
     for key in ("event", "sidecar", "dry_run"):
         del made[key]
-    clip = performance.clip
-    heard = {} if scene.inputs.movers else {SPEECH_BUNDLE: speech_hash()}
     return {
         "talkhead": __version__,
         **scene.inputs.to_event(),
@@ -63,10 +63,18 @@ def describe(
         "seed": settings.seed,
         "device": settings.device,
         "settings": settings.model_dump(mode="json"),
-        "bundles": {**scene.pipeline.hashes, **(clip.bundles if clip else heard)},
+        "bundles": used_bundles(scene.inputs, scene.pipeline, performance.clip),
         **({"motion_out": str(motion_out)} if motion_out else {}),
         "versions": versions(),
     }
+
+
+def used_bundles(
+    inputs: Inputs, pipeline: TalkingHeadPipeline, clip: DrivingClip | None = None
+) -> dict[str, str]:
+    """Names of the weights that a render uses, to their sha256."""
+    heard = {} if inputs.movers else {SPEECH_BUNDLE: speech_hash()}
+    return {**pipeline.hashes, **(clip.bundles if clip else heard)}
 
 
 def versions() -> dict[str, str]:

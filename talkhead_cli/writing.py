@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from talkhead_cli.finishing import Finish
+    from talkhead_cli.marking.stamp import Stamp
     from talkhead_cli.media import VideoWriter
     from talkhead_cli.pictures import PictureWriter
     from talkhead_cli.segments import SegmentedWriter
@@ -54,13 +56,14 @@ def stream_writer(
     sound: Path | PipedSound | None,
     settings: RenderSettings,
     options: OutputOptions,
+    stamp: Stamp | None = None,
     live: bool = False,
 ) -> VideoWriter | PictureWriter:
     """A writer that encodes in one go, to a file or to standard output."""
     from talkhead_cli.media import STDOUT
 
     if scene.target is not None and codec_of(scene.target, settings) == PICTURES:
-        return picture_writer(scene, scene.target, options)
+        return picture_writer(scene, scene.target, options, stamp)
     return encoder(scene, settings, live)(
         scene.target or STDOUT,
         audio=sound,
@@ -68,6 +71,7 @@ def stream_writer(
         live=live,
         folder=options.folder,
         on_complete=options.on_complete,
+        stamp=stamp,
     )
 
 
@@ -77,6 +81,7 @@ def file_writer(
     num_frames: int,
     settings: RenderSettings,
     options: OutputOptions,
+    stamp: Stamp | None = None,
 ) -> VideoWriter | SegmentedWriter | PictureWriter:
     """A writer for a video whose length is known: in segments where it is a long file."""
     from talkhead_cli.segments import SegmentedWriter, frames_in_segment
@@ -84,7 +89,7 @@ def file_writer(
     # Segments of different encoders do not join: hardware may be gone when a render goes on.
     whole = settings.alpha or settings.encoder != "software"
     if scene.target is None or whole or num_frames <= frames_in_segment(settings.fps):
-        return stream_writer(scene, sound, settings, options)
+        return stream_writer(scene, sound, settings, options, stamp)
     return SegmentedWriter(
         scene.target,
         partial(encoder(scene, settings), overwrite=True),
@@ -94,16 +99,25 @@ def file_writer(
         overwrite=options.overwrite,
         folder=options.folder,
         on_complete=options.on_complete,
+        stamp=stamp,
     )
 
 
-def picture_writer(scene: Scene, target: Path, options: OutputOptions) -> PictureWriter:
+def picture_writer(
+    scene: Scene, target: Path, options: OutputOptions, stamp: Stamp | None
+) -> PictureWriter:
     """A writer of a folder of pictures."""
+    from talkhead_cli.marking.xmp import build_packet
     from talkhead_cli.pictures import PictureWriter
 
     height, width = scene.portrait.image.shape[:2]
     return PictureWriter(
-        target, width, height, overwrite=options.overwrite, on_complete=options.on_complete
+        target,
+        width,
+        height,
+        overwrite=options.overwrite,
+        on_complete=options.on_complete,
+        packet=None if stamp is None else build_packet(stamp.marks),
     )
 
 
@@ -112,6 +126,7 @@ def write_frames(
     batches: Iterable[NDArray[np.uint8]],
     ticker: Ticker,
     clock: Clock,
+    finish: Finish,
 ) -> None:
     """Encode all frames and tell how far it is.
 
@@ -121,10 +136,11 @@ def write_frames(
             where segments may end.
         ticker: sends the progress.
         clock: counts the time as "encode".
+        finish: what is put on every frame before.
     """
     for frames in batches:
         with clock.stage("encode"):
-            writer.write(frames)
+            writer.write(finish.apply(frames))
             checkpoint = getattr(batches, "checkpoint", None)
             if checkpoint is not None:
                 writer.mark(checkpoint)

@@ -154,9 +154,7 @@ def room(
     damped = sosfilt(butter(1, rng.uniform(0.2, 0.9), output="sos"), tail)
     response = damped / max(float(np.sqrt((damped**2).sum())), 1e-9)
     for _ in range(int(rng.integers(2, 7))):
-        response[int(rng.uniform(0.001, min(0.03, decay)) * SAMPLE_RATE)] += rng.uniform(
-            -0.4, 0.4
-        )
+        response[int(rng.uniform(0.001, min(0.03, decay)) * SAMPLE_RATE)] += rng.uniform(-0.4, 0.4)
     response *= 10 ** (-rng.uniform(*direct) / 20)  # direct to reverberant
     response[0] += 1
     return fftconvolve(wave, response)[: len(wave)]

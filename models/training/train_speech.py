@@ -208,7 +208,9 @@ def steady_batch(steady: SpeechEncoder, batch: dict[str, torch.Tensor]) -> dict[
         "pitch": said.prosody[..., 1],
         "labelled": torch.ones_like(batch["labelled"]),
     }
-    silent = (batch["mel"] == batch["clean"]).flatten(1).all(1)  # of noise_only: the labels are right
+    silent = (
+        (batch["mel"] == batch["clean"]).flatten(1).all(1)
+    )  # of noise_only: the labels are right
     for key, values in taught.items():
         batch[key] = torch.where(silent.view(-1, *[1] * (values.ndim - 1)), batch[key], values)
     return batch

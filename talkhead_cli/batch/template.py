@@ -17,7 +17,7 @@ RULES = """\
 #
 #   preset, bundle, seed, num_inference_steps, chunk_frames, lookahead_frames, guidance_scale, pose_scale,
 #   expression_scale, blink_scale, emotion, emotion_strength, gaze, still, drive_pose, face, face_backend, background,
-#   crop, size, fps, crf, video_codec, encoder, alpha, max_seconds
+#   crop, size, fps, crf, video_codec, encoder, alpha, label, max_seconds
 #
 # An empty cell means "not given": then the command line's option counts, then the preset, then the default.
 # Your own columns are carried into the results unread: id, note, consent_ref, and whatever begins with x-.

@@ -3,13 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
 
 from talkhead_cli.console import Mode, Reporter, setup_logging
 
+MARKING = "Marking"
+
 JsonObject = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+C2paCert = Annotated[
+    Path | None,
+    typer.Option(
+        help="PEM file: sign a C2PA manifest with this certificate; the chain may follow.",
+        rich_help_panel=MARKING,
+    ),
+]
+C2paKey = Annotated[
+    Path | None,
+    typer.Option(help="PEM file of its private key.", rich_help_panel=MARKING),
+]
+C2paTsa = Annotated[
+    str | None,
+    typer.Option(
+        help="Address of a time stamp authority for the signature.", rich_help_panel=MARKING
+    ),
+]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say what is done.")]
 
 

@@ -8,6 +8,8 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
+from talkhead_cli.commands.common import MARKING
+
 MOTION = "Motion"
 PICTURE = "Picture and encoding"
 
@@ -130,12 +132,19 @@ class RenderOptions:
             rich_help_panel=PICTURE,
         ),
     ]
+    label: Annotated[
+        str | None,
+        typer.Option(
+            help='Visible text in the bottom left corner, such as "AI-generated".',
+            rich_help_panel=PICTURE,
+        ),
+    ]
     marking: Annotated[
         bool | None,
         typer.Option(
             "--marking/--no-marking",
             help="Say in the video, readable for programs, that AI has made it; the default.",
-            rich_help_panel=PICTURE,
+            rich_help_panel=MARKING,
         ),
     ]
 

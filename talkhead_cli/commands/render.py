@@ -7,7 +7,15 @@ from typing import Annotated, Any
 
 import typer
 
-from talkhead_cli.commands.common import Session, Verbose, choose_reporter
+from talkhead_cli.commands.common import (
+    MARKING,
+    C2paCert,
+    C2paKey,
+    C2paTsa,
+    Session,
+    Verbose,
+    choose_reporter,
+)
 from talkhead_cli.commands.options import takes_render_options
 
 
@@ -83,6 +91,15 @@ def render(
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Nothing but errors.")] = False,
     verbose: Verbose = False,
+    c2pa_cert: C2paCert = None,
+    c2pa_key: C2paKey = None,
+    c2pa_tsa: C2paTsa = None,
+    consent_ref: Annotated[
+        str,
+        typer.Option(
+            help="Names the consent of the person shown, for OUT.json.", rich_help_panel=MARKING
+        ),
+    ] = "",
     **given: Any,
 ) -> None:
     """Turn a portrait and a speech recording, or a film of a face, into a talking-head video.
@@ -105,6 +122,7 @@ def render(
     if resume and isinstance(context.obj, Session):
         context.obj.left = "the same command goes on from what is finished"
 
+    from talkhead_cli.marking.signing import signing_of
     from talkhead_cli.render import OutputOptions, render_file
     from talkhead_cli.settings import resolve_settings
 
@@ -118,6 +136,8 @@ def render(
         resume=resume,
         motion_out=motion_out,
         given=frozenset(key for key, value in given.items() if value is not None),
+        consent_ref=consent_ref,
+        signing=signing_of(c2pa_cert, c2pa_key, c2pa_tsa),
     )
     files = portrait, audio, output
     with reporter:

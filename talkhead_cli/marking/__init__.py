@@ -1,0 +1,1 @@
+"""What says in every output, readable for programs, that AI has made it; and what reads it back."""
