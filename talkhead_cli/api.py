@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from talkhead_cli.pipeline import TalkingHeadPipeline
-    from talkhead_cli.result import RenderResult
+    from talkhead_cli.result import OutputOptions, RenderResult
 
 Source = Path | str
 
@@ -49,6 +49,7 @@ class SettingsGiven(TypedDict, total=False):
     face_backend: Literal["mediapipe", "face-alignment"]
     background: str | None
     max_seconds: float
+    label: str
     marking: bool
 
 
@@ -62,6 +63,10 @@ class FilesGiven(TypedDict, total=False):
     overwrite: bool
     sidecar: bool
     resume: bool
+    consent_ref: str
+    c2pa_cert: Source | None
+    c2pa_key: Source | None
+    c2pa_tsa: str | None
     on_event: OnEvent
     pipeline: TalkingHeadPipeline | None
 
@@ -92,7 +97,8 @@ def render(
         options: single settings (`seed=3`, `fps=30`), which win over the preset; and `drive`, `motion_in`,
             `motion_out`, `style`: paths as of the options of that name; `overwrite=True`: the output may be replaced;
             `sidecar=False`: no OUT.json; `resume=True`: an interrupted long video is gone on with;
-            `on_event`: called with every event of docs/events.md; `pipeline`: a loaded one of the same settings.
+            `consent_ref`, `c2pa_cert`, `c2pa_key`, `c2pa_tsa`: as of the options of that name; `on_event`: called with
+            every event of docs/events.md; `pipeline`: a loaded one of the same settings.
 
     Returns:
         Where the video is, its size, frames and length, and how long each stage took.
@@ -108,28 +114,36 @@ def render(
         >>> result.output.name, result.num_frames, str(result.fps)
         ('video.mp4', 30, '25')
     """
-    from talkhead_cli.render import OutputOptions, ignore_event, render_file
+    from talkhead_cli.render import ignore_event, render_file
 
     given: dict[str, Any] = {key: value for key, value in options.items() if value is not None}
     files = {key: given.pop(key) for key in FilesGiven.__annotations__ if key in given}
     movers = {key: files.pop(key, None) for key in ("drive", "motion_in", "style")}
+    on_event, pipeline = files.pop("on_event", ignore_event), files.pop("pipeline", None)
     chosen = choose_settings(settings, preset, given, driven=any(movers.values()))
-    motion_out = files.get("motion_out")
-    return render_file(
-        chosen,
-        portrait,
-        audio,
-        output,
-        files.get("on_event", ignore_event),
-        OutputOptions(
-            overwrite=files.get("overwrite", False),
-            sidecar=files.get("sidecar", True),
-            resume=files.get("resume", False),
-            motion_out=None if motion_out is None else Path(motion_out),
-            given=frozenset(given) if settings is None else frozenset(settings.model_fields_set),
-        ),
-        files.get("pipeline"),
-        **movers,
+    names = frozenset(given) if settings is None else frozenset(settings.model_fields_set)
+    around = output_options(files, names)
+    return render_file(chosen, portrait, audio, output, on_event, around, pipeline, **movers)
+
+
+def output_options(files: dict[str, Any], names: frozenset[str]) -> OutputOptions:
+    """What happens around a render, from what is left of `FilesGiven`; `names` are settings that were asked for.
+
+    Raises:
+        UsageError: options of the signature lack each other.
+    """
+    from talkhead_cli.marking.signing import signing_of
+    from talkhead_cli.result import OutputOptions
+
+    pem = (files.pop(key, None) for key in ("c2pa_cert", "c2pa_key"))
+    cert, key = (None if path is None else Path(path) for path in pem)
+    signing = signing_of(cert, key, files.pop("c2pa_tsa", None))
+    motion_out = files.pop("motion_out", None)
+    return OutputOptions(
+        **files,
+        motion_out=None if motion_out is None else Path(motion_out),
+        given=names,
+        signing=signing,
     )
 
 

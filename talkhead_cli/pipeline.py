@@ -160,8 +160,7 @@ class TalkingHeadPipeline:
         """Speech of a recording as `motion` and `render` take it, and the frames that it lasts.
 
         Raises:
-            AudioError: it holds no speech that can be used, or is longer than the settings allow.
-            MediaError: ffmpeg is missing or failed.
+            TalkheadError: see `hear`.
         """
         with model_errors():
             return hear(Path(audio), self.settings, self.lip_audio, self.ear_plan)
