@@ -1,7 +1,7 @@
 """Whether the invisible watermark is read back after re-encoding and scaling, and never where there is none.
 
 Renders portraits at several sizes with and without it; re-encodes those with it by x264 (medium, CRF 28) scaled to a
-height of 720; reads all of them. Every third render goes through further attacks, for information. False alarms are
+height of 720; reads all of them. One render of three goes through further attacks, for information. False alarms are
 looked for in a folder of clips, the unmarked renders, noise and plain pictures.
 
 Launch::
@@ -67,8 +67,6 @@ ATTACKS: dict[str, tuple[str | None, tuple[str, ...]]] = {
     ),
     "CRF 28, mirrored": ("hflip", (*X264, "28")),
 }
-EVERY = 3
-"""Renders of which one goes through all of them."""
 
 
 class Rendered(NamedTuple):
@@ -80,9 +78,13 @@ class Rendered(NamedTuple):
 
 
 def render_all(
-    pictures: list[Path], count: int, features: SpeechFeatures, pipeline: TalkingHeadPipeline
+    pictures: list[Path],
+    count: int,
+    features: SpeechFeatures,
+    pipeline: TalkingHeadPipeline,
+    done: int,
 ) -> Iterator[Rendered]:
-    """Pictures and sizes in turn until there are so many renders."""
+    """Pictures and sizes in turn until there are so many renders; the first ones are done already."""
     made, turn = 0, 0
     frames = round(features.duration_seconds * 25)
     while made < count and turn < 4 * count:
@@ -96,9 +98,11 @@ def render_all(
         except TalkheadError as error:
             print(f"left out: {error}", flush=True)
             continue
+        made += 1
+        if made <= done:
+            continue
         height, width = portrait.image.shape[:2]
         chunks = pipeline.render(portrait, features, frames, planes=True)
-        made += 1
         yield Rendered(f"{picture.stem} {width}x{height}", portrait, np.concatenate(list(chunks)))
 
 
@@ -119,7 +123,7 @@ def attack(source: Path, name: str, target: Path) -> Path:
     return target
 
 
-def measure(render: Rendered, number: int, folder: Path) -> dict[str, Any]:
+def measure(render: Rendered, names: list[str], folder: Path) -> dict[str, Any]:
     """Mark a render, attack it, read it; also what is read of it unmarked."""
     payload = payload_of(sha256(render.name.encode()).hexdigest())
     started = time.perf_counter()
@@ -135,7 +139,6 @@ def measure(render: Rendered, number: int, folder: Path) -> dict[str, Any]:
         encode(render.planes, folder / "plain.mp4"),
         encode(marked, folder / "marked.mp4"),
     )
-    names = list(ATTACKS) if number % EVERY == 0 else [MAIN]
     readings = {"as written": read_watermark(first)}
     for name in names:
         readings[name] = read_watermark(attack(first, name, folder / "attacked.mkv"))
@@ -233,7 +236,10 @@ def main() -> None:
     parser.add_argument("--renders", type=int, default=40)
     parser.add_argument("--unmarked", type=int, default=200, help="clips that are looked at")
     parser.add_argument("--seconds", type=float, default=2.0)
-    parser.add_argument("--json", type=Path, help="file for all figures")
+    parser.add_argument(
+        "--every", type=int, default=3, help="of which one goes through all attacks"
+    )
+    parser.add_argument("--json", type=Path, help="file for all figures; renders in it are done")
     args = parser.parse_args()
     pipeline = TalkingHeadPipeline(resolve_settings(None, {"device": "cpu"}))
     whole = extract_features(args.speech, speech_encoder("cpu"), 3600.0, pipeline.lip_audio)
@@ -241,15 +247,18 @@ def main() -> None:
     features = SpeechFeatures(whole.array[:steps], steps / 50)
     pictures = sorted(each for each in args.portraits.iterdir() if each.suffix in PICTURES)
     renders: list[dict[str, Any]] = []
+    if args.json and args.json.exists():
+        renders = json.loads(args.json.read_text())["renders"]
     with tempfile.TemporaryDirectory() as folder:
-        for number, each in enumerate(render_all(pictures, args.renders, features, pipeline)):
-            renders.append(measure(each, number, Path(folder)))
+        for each in render_all(pictures, args.renders, features, pipeline, len(renders)):
+            names = [MAIN] if len(renders) % args.every else list(ATTACKS)
+            renders.append(measure(each, names, Path(folder)))
             found = renders[-1]
             print(
                 f"{found['name']:32} {found['scores'][MAIN]:6.1f} {found['read'][MAIN]}", flush=True
             )
             if args.json:
-                args.json.write_text(json.dumps(renders, indent=1))
+                args.json.write_text(json.dumps({"renders": renders}, indent=1))
     unmarked = {f"render {each['name']}": each["unmarked"] for each in renders}
     unmarked |= dict(alarms(args.clips, args.unmarked))
     if args.json:

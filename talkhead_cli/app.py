@@ -20,6 +20,7 @@ from talkhead_cli.commands.doctor import doctor
 from talkhead_cli.commands.evaluate import evaluate
 from talkhead_cli.commands.probe import probe
 from talkhead_cli.commands.render import render
+from talkhead_cli.commands.verify import verify
 from talkhead_cli.console import debugging, write_json, write_message, write_result
 from talkhead_cli.errors import EXIT_BUG, EXIT_DONE, EXIT_INTERRUPTED, TalkheadError
 
@@ -27,7 +28,7 @@ app = typer.Typer(
     name="talkhead",
     help="Talking-head videos from one portrait and one speech recording.",
     epilog="Exit codes: 0 done, 1 bug, 2 usage, 3 input, 4 preset, 5 weights, 6 ffmpeg, 7 device, "
-    "8 batch with failed rows, 130 interrupted.",
+    "8 batch with failed rows, 9 marks are missing, 130 interrupted.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -55,6 +56,7 @@ app.command()(render)
 app.command()(batch)
 app.command()(probe)
 app.command()(evaluate)
+app.command()(verify)
 app.add_typer(presets.app, name="presets")
 app.add_typer(models.app, name="models")
 app.command()(doctor)

@@ -27,6 +27,8 @@ EXIT_WEIGHTS = 5
 EXIT_MEDIA = 6
 EXIT_DEVICE = 7
 EXIT_ROWS_FAILED = 8
+EXIT_UNMARKED = 9
+"""Of `talkhead verify`: a file that can be read, without all of its marks."""
 EXIT_INTERRUPTED = 130
 
 

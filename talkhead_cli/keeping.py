@@ -13,14 +13,11 @@ from typing import TYPE_CHECKING
 from talkhead_cli.errors import InputError
 from talkhead_cli.hashing import sha256_of
 from talkhead_cli.segments import FOLDER
-from talkhead_cli.settings import RenderSettings
+from talkhead_cli.settings import IRRELEVANT, RenderSettings
 from talkhead_cli.speech_encoder import SPEECH_BUNDLE, speech_hash
 
 if TYPE_CHECKING:
     from talkhead_cli.result import Performance, Scene
-
-IRRELEVANT = frozenset({"preset", "description", "device", "max_seconds"})
-"""Settings that leave the pictures as they are."""
 
 KEY = "key"
 

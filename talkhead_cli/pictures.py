@@ -17,11 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from talkhead_cli.errors import InputError, MediaError
-from talkhead_cli.marking.xmp import XMP_KEY
+from talkhead_cli.marking.xmp import XMP_KEY, build_packet
 from talkhead_cli.paths import check_pictures
 
 if TYPE_CHECKING:
     from PIL.PngImagePlugin import PngInfo
+
+    from talkhead_cli.marking.record import Marks
 
 COMPRESSION = 3
 """Of zlib: half the time of its default for a few percent more bytes."""
@@ -42,7 +44,7 @@ class PictureWriter:
         height: of the frames.
         overwrite: whether a folder of numbered pictures may be replaced.
         on_complete: called with the finished folder before it is put in place.
-        packet: XMP packet of each picture; None leaves them unmarked.
+        marks: what each picture says of itself; None leaves them unmarked.
 
     Raises:
         InputError: the folder cannot be created.
@@ -62,13 +64,13 @@ class PictureWriter:
         *,
         overwrite: bool = False,
         on_complete: Callable[[Path], None] | None = None,
-        packet: str | None = None,
+        marks: Marks | None = None,
     ) -> None:
         self.path = path
         self.size = (width, height)
         self.overwrite = overwrite
         self.on_complete = on_complete
-        self.packet = packet
+        self.marks = marks
         self.num_frames = 0
         self._folder: Path | None = None
 
@@ -116,7 +118,7 @@ class PictureWriter:
         paths = [self._folder / f"{number:06}.png" for number in numbers]
         try:
             with ThreadPoolExecutor(THREADS) as pool:
-                list(pool.map(save_picture, frames, paths, repeat(self.packet)))
+                list(pool.map(save_picture, frames, paths, repeat(self.marks)))
         except OSError as error:
             if error.errno == errno.ENOSPC:
                 raise MediaError(
@@ -166,13 +168,15 @@ class PictureWriter:
             shutil.rmtree(replaced, ignore_errors=True)
 
 
-def save_picture(frame: NDArray[np.uint8], path: Path, packet: str | None = None) -> None:
-    """Write one frame (H, W, 4) as a PNG file that says that it is sRGB, with an XMP packet where there is one."""
+def save_picture(frame: NDArray[np.uint8], path: Path, marks: Marks | None = None) -> None:
+    """Write one frame (H, W, 4) as a PNG file that says that it is sRGB, and what it is otherwise."""
     from PIL import Image
 
     info = srgb_chunk()
-    if packet is not None:
-        info.add_itxt(XMP_KEY, packet)
+    if marks is not None:
+        info.add_text("Software", marks.tool)
+        info.add_text("Comment", marks.comment)
+        info.add_itxt(XMP_KEY, build_packet(marks))
     Image.fromarray(frame).save(path, pnginfo=info, compress_level=COMPRESSION)
 
 

@@ -35,6 +35,9 @@ MOST_AHEAD = 16
 LIVE: Mapping[str, Any] = {"chunk_frames": 4, "lookahead_frames": 5}
 """What a render whose speech arrives meanwhile takes where nobody has chosen."""
 
+IRRELEVANT = frozenset({"preset", "description", "device", "max_seconds"})
+"""Settings that leave the pictures as they are."""
+
 MIN_FPS, MAX_FPS = 5, 120
 
 NTSC_RATES = {

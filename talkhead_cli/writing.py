@@ -107,7 +107,6 @@ def picture_writer(
     scene: Scene, target: Path, options: OutputOptions, stamp: Stamp | None
 ) -> PictureWriter:
     """A writer of a folder of pictures."""
-    from talkhead_cli.marking.xmp import build_packet
     from talkhead_cli.pictures import PictureWriter
 
     height, width = scene.portrait.image.shape[:2]
@@ -117,7 +116,7 @@ def picture_writer(
         height,
         overwrite=options.overwrite,
         on_complete=options.on_complete,
-        packet=None if stamp is None else build_packet(stamp.marks),
+        marks=None if stamp is None else stamp.marks,
     )
 
 

@@ -29,7 +29,9 @@ from talkhead_cli.batch.manifest import Sheet, read_manifest
 from talkhead_cli.batch.outputs import Identity, OutputChecker
 from talkhead_cli.batch.rows import Draft, RowReader
 from talkhead_cli.batch.verdict import Judge, Verdict
-from talkhead_cli.errors import MediaError, WeightsError
+from talkhead_cli.errors import MediaError, UsageError, WeightsError
+from talkhead_cli.marking.signing import check_signing
+from talkhead_cli.marking.stamp import UNMARKED, UNSIGNED
 from talkhead_cli.result import count_frames
 from talkhead_cli.settings import RenderSettings
 
@@ -98,6 +100,7 @@ def plan_batch(
     """
     check = BatchCheck(request, FileBook(facts))
     check.read()
+    check.check_marks()
     check.look(control, on_progress)
     outputs = OutputChecker(request, check.inputs(), is_ours)
     places = outputs.place(check.drafts)
@@ -116,7 +119,7 @@ def plan_batch(
         estimate_seconds=schedule([job.cost for job in jobs], count),
         estimate_bytes=size,
         free_bytes=free,
-        warnings=tuple(sorted(check.judge.warnings, key=fault_order)),
+        warnings=tuple(sorted([*check.judge.warnings, *unmarked(jobs)], key=fault_order)),
         carried={row.number: row.carried for row in check.sheet.rows if row.carried},
     )
 
@@ -145,6 +148,7 @@ class BatchCheck:
         self.drafts: list[Draft] = []
         self.judge = Judge(book)
         self.sizes: dict[int, int] = {}
+        self._signed_by = ""
 
     @property
     def faults(self) -> list[Fault]:
@@ -163,6 +167,25 @@ class BatchCheck:
             return  # without the column of portraits every row would have the same fault
         self.drafts = [reader.read(row) for row in self.sheet.rows]
         self._faults += reader.faults
+
+    def check_marks(self) -> None:
+        """Insist on what signing needs.
+
+        Raises:
+            UsageError: files cannot be signed in such a run.
+            InputError: certificate or key cannot be used.
+        """
+        signing = self._request.signing
+        if signing is None:
+            return
+        if self._request.copy_files:
+            raise UsageError(
+                "--c2pa-key with --copy-files: the key stays on this machine; leave one of them out"
+            )
+        self._signed_by = check_signing(signing).fingerprint
+        for draft in self.drafts:
+            if not draft.settings.marking:
+                self._faults.append(Fault(draft.row, draft.line, "marking", UNSIGNED))
 
     def look(self, control: Control | None, on_progress: OnProgress | None) -> None:
         """Look at all files."""
@@ -270,6 +293,8 @@ class BatchCheck:
             overwrite=overwrite,
             max_attempts=self._request.max_attempts,
             given=("crf", "fps") if verdict.film else (),
+            consent_ref=draft.consent_ref,
+            signing=self._request.signing,
         )
 
     def _dump(self, settings: RenderSettings) -> tuple[dict[str, Any], str]:
@@ -296,7 +321,17 @@ class BatchCheck:
                 self._faults.append(Fault(draft.row, draft.line, column, value[PROBLEM]))
                 return None
             digest.update(f"\n{column} {value.get('sha256', '')}".encode())
+        if self._signed_by:
+            digest.update(f"\nc2pa {self._signed_by}".encode())
         return digest.hexdigest()
+
+
+def unmarked(jobs: Sequence[Job]) -> list[Fault]:
+    """A warning where rows are to be left without marks."""
+    count = sum(not job.settings.get("marking", True) for job in jobs)
+    if not count:
+        return []
+    return [Fault(0, 0, "marking", f"{count} of {len(jobs)} rows: {UNMARKED}")]
 
 
 def fault_order(fault: Fault) -> tuple[int, int, int]:

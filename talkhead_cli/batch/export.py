@@ -33,6 +33,7 @@ COLUMNS = (
     "width",
     "height",
     "fps",
+    "marking",
     "worker",
     "device",
     "started",
@@ -47,7 +48,7 @@ COLUMNS = (
     "drive",
 )
 
-MADE = ("elapsed_seconds", "frames_per_second", "width", "height", "fps")
+MADE = ("elapsed_seconds", "frames_per_second", "width", "height", "fps", "marking")
 
 
 def export_results(ledger: Ledger) -> tuple[Path, Path]:

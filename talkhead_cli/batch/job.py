@@ -6,9 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from talkhead_cli.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_ROWS_FAILED
+
+if TYPE_CHECKING:
+    from talkhead_cli.marking.signing import Signing
 
 RUN_FOLDER = ".talkhead"
 """Folder of a run's state inside its output folder."""
@@ -42,6 +45,7 @@ class BatchRequest:
         overwrite: outputs that exist may be replaced.
         sidecar: write a JSON file beside each video.
         dry_run: stop when everything is checked; nothing is written.
+        signing: what a C2PA manifest in every video is signed with; None signs none.
         max_attempts: times a row is started when its worker dies under it.
     """
 
@@ -61,6 +65,7 @@ class BatchRequest:
     overwrite: bool = False
     sidecar: bool = True
     dry_run: bool = False
+    signing: Signing | None = None
     max_attempts: int = MAX_ATTEMPTS
 
 
@@ -105,6 +110,8 @@ class Job:
         max_attempts: give up when the run has started the row so often.
         files: contents by name ("portrait", "audio", "drive", "style"), sent along where no folder is shared.
         given: settings that a film must not replace by its own.
+        consent_ref: what is named as the consent of the person shown; "" for none.
+        signing: what a C2PA manifest in the video is signed with; None signs none.
     """
 
     row: int
@@ -125,6 +132,8 @@ class Job:
     style: str | None = None
     files: dict[str, bytes] = field(default_factory=dict)
     given: tuple[str, ...] = ()
+    consent_ref: str = ""
+    signing: Signing | None = None
 
 
 @dataclass(frozen=True)
@@ -140,7 +149,7 @@ class Outcome:
         device: as torch names it.
         loads: times this worker has loaded networks so far.
         made: what a finished render made: num_frames, width, height, fps, duration_seconds, elapsed_seconds,
-            timings, output_sha256.
+            timings, output_sha256, marking (whether it says that AI has made it).
         kind: class of the error; "" when done.
         message: of the error.
         exit_code: that a single render would have ended with.

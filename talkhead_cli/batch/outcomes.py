@@ -29,6 +29,7 @@ def start_event(request: BatchRequest, plan: Plan, work: Work, backend: Backend)
         "to_do": len(work.to_do),
         "skipped": len(work.skipped),
         "faulty": plan.rows - len(plan.jobs),
+        "unmarked": sum(not job.settings.get("marking", True) for job in work.to_do),
         "failed_before": len(work.failed),
         "seconds": round(sum(job.seconds for job in work.to_do), 3),
         "estimate_seconds": round(plan.estimate_seconds * share(plan, work.to_do), 1),

@@ -13,6 +13,7 @@ from talkhead_cli.batch.columns import OUTPUT, shorten, unfit_for_path
 from talkhead_cli.batch.job import RUN_FOLDER, BatchRequest, Fault
 from talkhead_cli.batch.rows import Draft
 from talkhead_cli.formats import unfit, usual_suffix
+from talkhead_cli.marking.signing import unsignable
 from talkhead_cli.settings import RenderSettings
 from talkhead_cli.sidecar import sidecar_path
 
@@ -30,7 +31,7 @@ class OutputChecker:
     """Places the outputs of a manifest.
 
     Args:
-        request: `out_dir`, `sidecar`, `overwrite` and `resume` matter.
+        request: `out_dir`, `sidecar`, `overwrite`, `resume` and `signing` matter.
         inputs: what each file that must not be replaced is, by its identity.
         is_ours: whether an output was made by an earlier run in this folder.
 
@@ -101,6 +102,9 @@ class OutputChecker:
         """What is wrong with a name, whatever lies there."""
         shown = shorten(written)
         problem = unfit_for_path(written) or unfit(written, settings, shown)
+        if problem is None and self._request.signing is not None:
+            reason = unsignable(Path(path).suffix)
+            problem = reason and f"{shown}: {reason}"
         if problem is not None:
             return problem
         inside = os.path.relpath(path, self._folder)

@@ -17,6 +17,7 @@ from talkhead_cli.batch.ledger import Ledger
 from talkhead_cli.batch.records import Record
 from talkhead_cli.batch.worker import OUTCOME, STARTS, STATUS, adopt
 from talkhead_cli.hashing import sha256_of
+from talkhead_cli.marking.consent import consent_in
 
 ROWS_FOLDER = "rows"
 
@@ -43,6 +44,7 @@ class Work:
         skipped: done by an earlier run, and unchanged.
         failed: failed in an earlier run, and not to be tried again.
         attempts: row to times that it was started by earlier runs, of those to be rendered.
+        renamed: of the skipped, those that name another consent than before.
     """
 
     records: list[Record] = field(default_factory=list)
@@ -50,6 +52,7 @@ class Work:
     skipped: list[Job] = field(default_factory=list)
     failed: list[Job] = field(default_factory=list)
     attempts: dict[int, int] = field(default_factory=dict)
+    renamed: list[Job] = field(default_factory=list)
 
 
 class Past:
@@ -103,6 +106,9 @@ class Past:
             if kept is not None:
                 (work.failed if kept.state == "failed" else work.skipped).append(job)
                 work.records.append(kept)
+                known = consent_in(old.carried) if old is not None else ""
+                if kept.state == "done" and known != job.consent_ref:
+                    work.renamed.append(job)
                 continue
             record = replace(record, attempts=self._starts(job, old))
             work.records.append(record)

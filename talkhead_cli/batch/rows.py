@@ -15,6 +15,8 @@ from talkhead_cli.batch.columns import FILE_COLUMNS, OPTION_COLUMNS, OUTPUT, sho
 from talkhead_cli.batch.job import Fault
 from talkhead_cli.batch.manifest import Row
 from talkhead_cli.errors import PresetError, TalkheadError
+from talkhead_cli.marking.consent import COLUMN as CONSENT
+from talkhead_cli.marking.consent import consent_in, unfit_consent
 from talkhead_cli.settings import DRIVEN, RenderSettings, explain, load_preset, resolve_settings
 
 TRUE = frozenset({"true", "yes", "on", "1", "y"})
@@ -37,6 +39,7 @@ class Draft:
         settings: with what an empty cell would have meant in place of a wrong value, so that files are looked at all
             the same.
         given: names of settings that were asked for, by a cell or on the command line.
+        consent_ref: what is named as the consent of the person shown; "" for none.
     """
 
     row: int
@@ -46,6 +49,7 @@ class Draft:
     output: str | None
     settings: RenderSettings
     given: frozenset[str] = frozenset()
+    consent_ref: str = ""
 
 
 class RowReader:
@@ -101,7 +105,16 @@ class RowReader:
             None if output is None else str(output),
             self._settings(row, bool({"drive", "style"} & row.cells.keys())),
             frozenset(self._options) | (row.cells.keys() & set(OPTION_COLUMNS)),
+            self._consent(row),
         )
+
+    def _consent(self, row: Row) -> str:
+        """What a row names as consent."""
+        text = consent_in(row.carried)
+        problem = unfit_consent(text)
+        if problem is not None:
+            self._fault(row, CONSENT, problem)
+        return text
 
     def _fault(self, row: Row, column: str, message: str) -> None:
         self.faults.append(Fault(row.number, row.line, column, message))

@@ -39,6 +39,7 @@ from talkhead_cli.batch.resume import LookedUpFacts, Past, Work
 from talkhead_cli.batch.worker import adopt
 from talkhead_cli.console import OnEvent
 from talkhead_cli.errors import EXIT_INPUT, BatchFileError, InputError, TalkheadError
+from talkhead_cli.marking.consent import renew_consent
 from talkhead_cli.render import ignore_event
 
 LOSSES = 3
@@ -195,6 +196,8 @@ class BatchRun:
         past.clean_outputs()
         self.run = self.ledger.begin_run()
         self.work = past.sort(self.plan, str(self.run))
+        for job in self.work.renamed:
+            renew_consent(Path(job.output), job.consent_ref)
         self.ledger.take_in(self.work.records, self.plan.faults)
         past.clean()
         try:

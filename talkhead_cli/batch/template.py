@@ -17,10 +17,11 @@ RULES = """\
 #
 #   preset, bundle, seed, num_inference_steps, chunk_frames, lookahead_frames, guidance_scale, pose_scale,
 #   expression_scale, blink_scale, emotion, emotion_strength, gaze, still, drive_pose, face, face_backend, background,
-#   crop, size, fps, crf, video_codec, encoder, alpha, label, max_seconds
+#   crop, size, fps, crf, video_codec, encoder, alpha, label, marking, max_seconds
 #
 # An empty cell means "not given": then the command line's option counts, then the preset, then the default.
-# Your own columns are carried into the results unread: id, note, consent_ref, and whatever begins with x-.
+# consent_ref names the consent of the person shown (200 characters at most), for the video's JSON file.
+# Your own columns are carried into the results unread: id, note, and whatever begins with x-.
 """
 
 CSV_RULES = """\

@@ -250,6 +250,8 @@ def render_with(
         folder=Path(job.folder),
         on_complete=reporter.complete,
         given=frozenset(job.given),
+        consent_ref=job.consent_ref,
+        signing=job.signing,
     )
     return render_file(
         settings,
@@ -328,7 +330,8 @@ class StatusWriter:
         event = result.to_event()
         kept = ("num_frames", "width", "height", "fps", "duration_seconds", "elapsed_seconds")
         values = {name: event[name] for name in (*kept, "frames_per_second", "timings")}
-        return values | {"output_sha256": self.sha256, "warnings": list(self.warnings)}
+        told = {"output_sha256": self.sha256, "warnings": list(self.warnings)}
+        return values | told | {"marking": self.job.settings.get("marking", True)}
 
 
 def folder_of(job: Job) -> Path:
@@ -368,6 +371,7 @@ def adopt(job: Job) -> Outcome | None:
         return None
     made = {name: values[name] for name in ("output_sha256",)}
     made |= {"num_frames": job.num_frames, "duration_seconds": job.seconds}
+    made |= {"marking": job.settings.get("marking", True)}
     return Outcome(
         job.row, job.key, "done", len(starts), starts[-1].split()[-1], values["device"], made=made
     )

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from talkhead_cli.commands.common import Session, Verbose, choose_mode, use_reporter
+from talkhead_cli.commands.common import (
+    C2paCert,
+    C2paKey,
+    C2paTsa,
+    Session,
+    Verbose,
+    choose_mode,
+    use_reporter,
+)
 from talkhead_cli.commands.options import takes_render_options
 
 if TYPE_CHECKING:
@@ -121,6 +129,9 @@ def batch(
             rich_help_panel=AGAIN,
         ),
     ] = False,
+    c2pa_cert: C2paCert = None,
+    c2pa_key: C2paKey = None,
+    c2pa_tsa: C2paTsa = None,
     **given: Any,
 ) -> None:
     """Render the rows of a manifest with a pool of workers; a run that was stopped can go on.
@@ -151,6 +162,7 @@ def batch(
         raise typer.BadParameter("--fail-fast and --max-failures exclude each other")
 
     from talkhead_cli.batch.job import BatchRequest
+    from talkhead_cli.marking.signing import signing_of
     from talkhead_cli.settings import resolve_settings
 
     for path in (manifest, str(out_dir)):
@@ -175,6 +187,7 @@ def batch(
         overwrite=overwrite,
         sidecar=not no_sidecar,
         dry_run=dry_run,
+        signing=signing_of(c2pa_cert, c2pa_key, c2pa_tsa),
     )
     return run(context, request, view)
 

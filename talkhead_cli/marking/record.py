@@ -11,15 +11,19 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from talkhead_cli import __version__
-
-if TYPE_CHECKING:
-    from talkhead_cli.settings import RenderSettings
+from talkhead_cli.settings import IRRELEVANT, RenderSettings
 
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
 """IPTC's term for a real picture with parts that a trained algorithm has made."""
+
+AI_SOURCE_TYPES = frozenset(
+    f"http://cv.iptc.org/newscodes/digitalsourcetype/{term}"
+    for term in ("compositeWithTrainedAlgorithmicMedia", "trainedAlgorithmicMedia")
+)
+"""Terms that say so; the second is what other programs may write over ours."""
 
 SYSTEM = "talkhead"
 
@@ -37,8 +41,6 @@ def settings_hash(values: Mapping[str, Any], bundles: Mapping[str, str]) -> str:
         values: settings as JSON-able values; see `hash_of` for a `RenderSettings`.
         bundles: names of the weights that were used, to their sha256.
     """
-    from talkhead_cli.keeping import IRRELEVANT
-
     decisive = {key: value for key, value in values.items() if key not in IRRELEVANT}
     text = json.dumps(
         {"bundles": dict(bundles), "settings": decisive}, sort_keys=True, separators=(",", ":")

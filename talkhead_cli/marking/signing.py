@@ -154,8 +154,9 @@ def load_credentials(signing: Signing) -> Credentials:
         raise InputError(
             f"{signing.certificate}: holds no certificate in PEM form; give the signer's first"
         ) from error
+    secret = read_pem(signing.key)
     try:
-        key = serialization.load_pem_private_key(read_pem(signing.key), None)
+        key = serialization.load_pem_private_key(secret, None)
     except TypeError as error:
         raise InputError(
             f"{signing.key}: the key has a passphrase; give one without, readable by you alone"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from talkhead_cli.errors import InputError, MediaError, UsageError
 from talkhead_cli.formats import MUXERS
 from talkhead_cli.marking.boxes import append_box, xmp_box
+from talkhead_cli.marking.consent import unfit_consent
 from talkhead_cli.marking.limits import MarkError
 from talkhead_cli.marking.record import Marks, hash_of
 from talkhead_cli.marking.signing import (
@@ -31,6 +32,8 @@ BOXED = frozenset({"mp4", "mov"})
 """Containers that take the XMP packet as a box."""
 
 UNMARKED = "--no-marking: nothing in the output says that AI has made it; say so where it is shown"
+
+UNSIGNED = "--c2pa-cert signs the marking that --no-marking leaves out: choose one of them"
 
 
 @dataclass(frozen=True)
@@ -160,7 +163,7 @@ def check_marking(settings: RenderSettings, options: OutputOptions, target: Path
     if options.signing is None:
         return
     if not settings.marking:
-        raise UsageError("--c2pa-cert signs the marking that --no-marking leaves out: choose one")
+        raise UsageError(UNSIGNED)
     if target is None:
         raise UsageError(
             "-o -: a stream cannot be signed, as a C2PA manifest stands before all that it vouches for; "
@@ -170,19 +173,6 @@ def check_marking(settings: RenderSettings, options: OutputOptions, target: Path
     if problem is not None:
         raise UsageError(f"{target}: {problem}")
     check_signing(options.signing)
-
-
-MAX_CONSENT = 200
-"""Characters of a reference; it names a document and is none."""
-
-
-def unfit_consent(text: str) -> str | None:
-    """Why a text cannot be a reference to somebody's consent; None where it can."""
-    if len(text) > MAX_CONSENT:
-        return f"a reference has at most {MAX_CONSENT} characters, this one {len(text)}; name the document only"
-    if any(not character.isprintable() for character in text):
-        return "a reference holds no line breaks or control characters; remove them"
-    return None
 
 
 def describe_marking(stamp: Stamp | None, consent_ref: str, video: Path | None) -> dict[str, Any]:
@@ -210,7 +200,7 @@ def describe_stamp(stamp: Stamp | None) -> dict[str, Any]:
     """What was written where."""
     if stamp is None:
         return {"written": []}
-    written = ["metadata", "xmp"]
+    written = ["metadata", "xmp", "watermark"]
     values: dict[str, Any] = {
         "written": written,
         "statement": stamp.marks.statement,

@@ -117,7 +117,7 @@ def test_a_file_is_no_folder(tmp_path: Path) -> None:
 
 
 def test_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(frame: np.ndarray, path: Path, packet: str | None) -> None:
+    def fail(frame: np.ndarray, path: Path, marks: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(pictures, "save_picture", fail)
