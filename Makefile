@@ -2,8 +2,8 @@
 #   make demo    render the built-in example to out/demo.mp4
 #   make test    lint, types and tests
 #   make kill    kill batches and a long render at random moments and look whether anything is lost (20 minutes)
-#   make docs    write the pages of commands and the headers of the model cards anew
 #   make gallery PORTRAITS=folder SPEECH=recording    contact sheets of rendered portraits in out/gallery
+#   make docs    write the pages of commands and the headers of the model cards anew
 # Both make .venv first, where it is not there. Needs Python 3.10, 3.11 or 3.12 and nothing else.
 
 VENV ?= .venv
@@ -14,7 +14,7 @@ PYTHON ?= $(shell for name in python3.12 python3.11 python3.10 python3 python; d
 	&& echo $$name && break; done)
 EXAMPLE ?= hopper
 
-.PHONY: help demo gallery test lint types tests slow kill docs format package clean
+.PHONY: help demo gallery test lint types tests slow kill format package clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -47,16 +47,17 @@ kill: $(VENV)/.installed-dev
 	$(BIN)/python tests/faults/kill_batch.py --kills 20
 	$(BIN)/python tests/faults/kill_long.py --seconds 300
 
-docs: $(VENV)/.installed-dev
-	$(BIN)/python docs/generate_commands.py
-	$(BIN)/python docs/generate_cards.py
-
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 package: $(VENV)/.installed-dev
 	$(BIN)/python -m build --no-isolation
+
+.PHONY: docs
+docs: $(VENV)/.installed-dev
+	$(BIN)/python docs/generate_commands.py
+	$(BIN)/python docs/generate_cards.py
 
 clean:
 	rm -rf $(VENV) out build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -257,12 +257,13 @@ def arguments(command: Command) -> str:
 def exit_codes(page: str) -> str:
     """The exit codes that a command can end with, as the README explains them."""
     readme = (DOCS.parent / "README.md").read_text(encoding="utf-8")
-    meanings = dict(re.findall(r"^\| (\d+) \| (.*) \|$", readme, re.MULTILINE))
+    meanings = {9: "`talkhead verify`: a file lacks a mark that it should have"}
+    meanings |= {
+        int(code): text for code, text in re.findall(r"^\| (\d+) \| (.*) \|$", readme, re.M)
+    }
     codes = sorted({value for name, value in vars(errors).items() if name.startswith("EXIT_")})
     rows = [
-        f"| {code} | {meanings[str(code)]} |"
-        for code in codes
-        if page in OWN_CODES.get(code, {page})
+        f"| {code} | {meanings[code]} |" for code in codes if page in OWN_CODES.get(code, {page})
     ]
     return "| code | meaning |\n|---|---|\n" + "\n".join(rows)
 
