@@ -9,6 +9,7 @@ next, so that chunks join exactly.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,9 @@ from talkhead_models.sampling import number_for
 from talkhead_models.streaming import EventState
 
 Array = NDArray[np.float32]
+
+STRATA = 8
+"""Waits that together have the mean of their distribution, or nearly: about 20 s of blinks."""
 
 NEVER = -1e6
 """Frame of a blink that there was none of."""
@@ -65,11 +69,16 @@ def start_events(config: EventConfig, seed: int) -> EventState:
 
 
 def wait(median: float, spread: float, seed: int, label: str, index: int) -> float:
-    """Frames until the next event: log-normal, bounded to a third and three times the median."""
-    rng = np.random.default_rng(number_for(seed, label, index))
-    return MOTION_FPS * float(
-        np.clip(median * np.exp(spread * rng.standard_normal()), median / 3, median * 3)
-    )
+    """Frames until the next event: log-normal, bounded to a third and three times the median.
+
+    Of every `STRATA` events in a row, one falls into each of as many equal shares of the distribution, in a random
+    order: no wait tells the next, and yet a minute has as many events as another.
+    """
+    block, place = divmod(index, STRATA)
+    order = np.random.default_rng(number_for(seed, f"{label} order", block)).permutation(STRATA)
+    within = np.random.default_rng(number_for(seed, label, index)).uniform(0.001, 0.999)
+    deviation = NormalDist().inv_cdf((order[place] + within) / STRATA)
+    return MOTION_FPS * float(np.clip(median * np.exp(spread * deviation), median / 3, median * 3))
 
 
 def rise(x: Array) -> Array:
