@@ -17,6 +17,19 @@ from talkhead_models.bundle import load_bundle
 FOLDER = Path(__file__).parent / "model-cards"
 
 BEGIN, END = "<!-- header: written by `make docs` -->", "<!-- end of header -->"
+FIGURES, END_FIGURES = "<!-- figures: from models/RESULTS.md -->", "<!-- end of figures -->"
+
+RESULTS = Path(__file__).parent.parent / "models" / "RESULTS.md"
+
+COLUMNS = (
+    "closures",
+    "openings",
+    "openness corr.",
+    "real lips corr., studio",
+    "FMD",
+    "head turn (deg)",
+)
+"""Of the table of presets, what a generator's card shows."""
 
 
 def header(bundle: BundleSummary) -> str:
@@ -34,6 +47,39 @@ def header(bundle: BundleSummary) -> str:
     return "\n".join([BEGIN, "", "| | |", "|---|---|", *lines, "", END])
 
 
+def preset_rows() -> dict[str, dict[str, str]]:
+    """The table of presets of RESULTS.md: name to its cells by column, arrows and deviations left out."""
+    text = RESULTS.read_text(encoding="utf-8")
+    table = re.findall(
+        r"^<!-- table presets -->.*?^(\| \|.*?)\n\n", text, re.MULTILINE | re.DOTALL
+    )[0]
+    heading, _, *rows = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()
+    ]
+    names = [name.rstrip(" ↑↓") for name in heading]
+    return {
+        row[0].strip("`"): {
+            name: cell.split(" ± ")[0] for name, cell in zip(names, row, strict=True)
+        }
+        for row in rows
+    }
+
+
+def figures(name: str) -> str:
+    """A generator's figures, and those of real motion where there are any."""
+    found = preset_rows()
+    lines = ["| " + " | ".join(["", *COLUMNS]) + " |", "|---" * (len(COLUMNS) + 1) + "|"]
+    for row, title in ((name, f"`{name}`"), ("real motion", "real motion")):
+        lines.append("| " + " | ".join([title, *(found[row][column] for column in COLUMNS)]) + " |")
+    return "\n".join([FIGURES, "", *lines, "", END_FIGURES])
+
+
+def filled(text: str, begin: str, end: str, block: str) -> tuple[str, int]:
+    """A text with a block in place of what is between two marks, and how often they are there."""
+    pattern = re.escape(begin) + ".*?" + re.escape(end)
+    return re.subn(pattern, lambda _: block, text, flags=re.DOTALL)
+
+
 def write_all() -> dict[Path, str]:
     """Path to text of every card.
 
@@ -46,14 +92,11 @@ def write_all() -> dict[Path, str]:
         if not path.exists():
             raise SystemExit(f"{path.name}: the bundle {bundle.name} has no card; write one")
         text = path.read_text(encoding="utf-8")
-        new, count = re.subn(
-            re.escape(BEGIN) + ".*?" + re.escape(END),
-            lambda _, bundle=bundle: header(bundle),
-            text,
-            flags=re.DOTALL,
-        )
+        new, count = filled(text, BEGIN, END, header(bundle))
         if count != 1:
             raise SystemExit(f"{path.name}: there is no place for the header")
+        if FIGURES in new:
+            new, _ = filled(new, FIGURES, END_FIGURES, figures(bundle.name))
         found[path] = new
     return found
 
