@@ -157,11 +157,7 @@ class TalkingHeadPipeline:
         return self.networks.lip_audio
 
     def listen(self, audio: Path | str) -> tuple[SpeechFeatures, int]:
-        """Speech of a recording as `motion` and `render` take it, and the frames that it lasts.
-
-        Raises:
-            TalkheadError: see `hear`.
-        """
+        """Speech of a recording as `motion` and `render` take it, and the frames that it lasts; errors are `hear`'s."""
         with model_errors():
             return hear(Path(audio), self.settings, self.lip_audio, self.ear_plan)
 
