@@ -1,6 +1,7 @@
 # What a person types; the continuous integration types the same.
 #   make demo    render the built-in example to out/demo.mp4
 #   make test    lint, types and tests
+#   make browser drive the report page in Chromium
 #   make kill    kill batches and a long render at random moments and look whether anything is lost (20 minutes)
 #   make gallery PORTRAITS=folder SPEECH=recording    contact sheets of rendered portraits in out/gallery
 #   make docs    write the pages of commands and the headers of the model cards anew
@@ -14,7 +15,7 @@ PYTHON ?= $(shell for name in python3.12 python3.11 python3.10 python3 python; d
 	&& echo $$name && break; done)
 EXAMPLE ?= hopper
 
-.PHONY: help demo gallery test lint types tests slow kill format package clean
+.PHONY: help demo gallery test lint types tests slow browser kill format package clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -42,6 +43,9 @@ tests: $(VENV)/.installed-dev
 
 slow: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m slow
+
+browser: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -m browser
 
 kill: $(VENV)/.installed-dev
 	$(BIN)/python tests/faults/kill_batch.py --kills 20

@@ -20,6 +20,7 @@ from talkhead_cli.commands.doctor import doctor
 from talkhead_cli.commands.evaluate import evaluate
 from talkhead_cli.commands.probe import probe
 from talkhead_cli.commands.render import render
+from talkhead_cli.commands.report import report as report_command
 from talkhead_cli.commands.verify import verify
 from talkhead_cli.console import debugging, write_json, write_message, write_result
 from talkhead_cli.errors import EXIT_BUG, EXIT_DONE, EXIT_INTERRUPTED, TalkheadError
@@ -56,6 +57,7 @@ app.command()(render)
 app.command()(batch)
 app.command()(probe)
 app.command()(evaluate)
+app.command("report")(report_command)
 app.command()(verify)
 app.add_typer(presets.app, name="presets")
 app.add_typer(models.app, name="models")

@@ -89,3 +89,20 @@ def versions() -> dict[str, str]:
             found[name] = "missing"
     found["ffmpeg"] = ffmpeg_version(ffmpeg_path())
     return found
+
+
+LARGEST = 1 << 20
+"""Bytes; ours have two thousand."""
+
+
+def read_sidecar(video: Path) -> dict[str, Any]:
+    """What the JSON file beside a video says; nothing where there is none of ours."""
+    path = sidecar_path(video)
+    try:
+        if not path.is_file():
+            return {}
+        with path.open("rb") as file:
+            record = json.loads(file.read(LARGEST))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return record if isinstance(record, dict) and "talkhead" in record else {}

@@ -13,13 +13,16 @@ from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 from talkhead_cli.batch.job import TICK_SECONDS, Control
 from talkhead_cli.batch.look import PASSING, PROBLEM, Look, look_at
 
 Value = dict[str, Any]
 Found = dict[str, Value]
+
+Item = TypeVar("Item")
+Made = TypeVar("Made")
 
 MAX_LOOKERS = 16
 """Processes that look at files: each takes 0.2 GB, and more for large pictures."""
@@ -188,28 +191,52 @@ def is_enough(value: Value, max_seconds: float) -> bool:
 
 
 def look_at_all(looks: Sequence[Look], control: Control | None) -> Iterator[tuple[Look, Found]]:
-    """Look at files with several processes; a file that kills its process costs nothing but itself.
+    """Look at files with several processes.
 
     Raises:
         KeyboardInterrupt: `control` said so.
     """
     import joblib
 
-    left = deque(looks)
-    suspects: deque[Look] = deque()
+    number = min(MAX_LOOKERS, joblib.cpu_count(), -(-len(looks) // LOOKS_A_PROCESS))
+    return work_on_all(looks, look_at, fatal, number, control)
+
+
+def work_on_all(
+    items: Sequence[Item],
+    work: Callable[[Item], Made],
+    fatal: Callable[[Item], Made],
+    number: int,
+    control: Control | None = None,
+    ahead: int = WAITING_LOOKS,
+) -> Iterator[tuple[Item, Made]]:
+    """Work on files with several processes; a file that kills its process costs nothing but itself.
+
+    Args:
+        items: one for each file; values that travel to other processes.
+        work: what to do with one; it must not raise.
+        fatal: what to say of one that killed its process.
+        number: of processes, at most.
+        control: how the work is stopped from outside.
+        ahead: items handed to each process at once, so that none waits for work.
+
+    Raises:
+        KeyboardInterrupt: `control` said so.
+    """
+    left = deque(items)
+    suspects: deque[Item] = deque()
     while left or suspects:
-        # What was being looked at when a process died is looked at again, one file at a time.
+        # What was being worked on when a process died is worked on again, one file at a time.
         alone = bool(suspects)
         batch = deque([suspects.popleft()]) if alone else left
-        wanted = min(MAX_LOOKERS, joblib.cpu_count(), -(-len(batch) // LOOKS_A_PROCESS))
-        with Lookers(wanted, control) as lookers:
+        with Workers(work, min(number, len(batch)), control, ahead) as workers:
             try:
-                yield from lookers.run(batch)
+                yield from workers.run(batch)
             except BrokenExecutor:
                 if alone:
-                    yield from ((look, fatal(look)) for look in lookers.running)
+                    yield from ((item, fatal(item)) for item in workers.running)
                 else:
-                    suspects.extend(lookers.running)
+                    suspects.extend(workers.running)
 
 
 def heed(control: Control | None) -> None:
@@ -228,26 +255,29 @@ def fatal(look: Look) -> Found:
     return {kind: {PROBLEM: words, PASSING: True} for kind in look.kinds}
 
 
-class Lookers:
-    """Processes that look at files; a context manager, since it owns them.
+class Workers(Generic[Item, Made]):
+    """Processes that work on files; a context manager, since it owns them.
 
     Args:
-        number: of processes.
-        control: how the run is stopped from outside.
+        work, number, control, ahead: see `work_on_all`.
     """
 
-    def __init__(self, number: int, control: Control | None) -> None:
+    def __init__(
+        self, work: Callable[[Item], Made], number: int, control: Control | None, ahead: int
+    ) -> None:
+        self._work = work
         self._number = number
         self._control = control
+        self._ahead = ahead
         self._executor: Any = None
-        self._futures: dict[Future[Found], Look] = {}
+        self._futures: dict[Future[Made], Item] = {}
 
     @property
-    def running(self) -> list[Look]:
+    def running(self) -> list[Item]:
         """What was handed to a process and has not come back."""
         return list(self._futures.values())
 
-    def __enter__(self) -> Lookers:
+    def __enter__(self) -> Workers[Item, Made]:
         from joblib.externals.loky import ProcessPoolExecutor
 
         from talkhead_cli.batch.worker import prepare_worker
@@ -265,21 +295,21 @@ class Lookers:
     def __exit__(self, *_: object) -> None:
         self._executor.shutdown(wait=True, kill_workers=True)
 
-    def run(self, looks: deque[Look]) -> Iterator[tuple[Look, Found]]:
-        """Take all looks, in any order; those not taken when a process dies are left.
+    def run(self, items: deque[Item]) -> Iterator[tuple[Item, Made]]:
+        """Take all items, in any order; those not taken when a process dies are left.
 
         Raises:
             BrokenExecutor: a process has died over one of `running`.
             KeyboardInterrupt: `control` said so.
         """
-        while looks or self._futures:
+        while items or self._futures:
             heed(self._control)
-            while looks and len(self._futures) < self._number * WAITING_LOOKS:
-                look = looks.popleft()
+            while items and len(self._futures) < self._number * self._ahead:
+                item = items.popleft()
                 try:
-                    self._futures[self._executor.submit(look_at, look)] = look
+                    self._futures[self._executor.submit(self._work, item)] = item
                 except BrokenExecutor:
-                    looks.appendleft(look)
+                    items.appendleft(item)
                     if not self._futures:
                         raise
                     break

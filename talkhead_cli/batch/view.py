@@ -31,6 +31,8 @@ from talkhead_cli.console import (
 if TYPE_CHECKING:
     from rich.live import Live
 
+    from talkhead_cli.report.build import Report
+
 DRAW_SECONDS = 0.2
 """Shortest time between two drawings of the table."""
 
@@ -149,6 +151,14 @@ class BatchView(Reporter):
         if self.results is not None:
             write_result(str(self.results))
         return None
+
+    def finish_report(self, report: Report) -> None:
+        """The page of the run; its path on standard output."""
+        if self.mode == "json":
+            write_json(report.to_event())
+        elif self.mode == "human":
+            self._say(f"report: {report.words()}")
+            write_result(str(report.page))
 
     def _row(self, event: Event, ended: Finished | None) -> None:
         if self._is_terminal():

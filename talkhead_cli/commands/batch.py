@@ -65,6 +65,10 @@ def batch(
     report: Annotated[
         bool, typer.Option("--report", help="Show how far the run in --out-dir is.")
     ] = False,
+    html: Annotated[
+        bool,
+        typer.Option("--html", help="At the end measure all videos and write report.html."),
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything, write nothing.")
     ] = False,
@@ -189,10 +193,10 @@ def batch(
         dry_run=dry_run,
         signing=signing_of(c2pa_cert, c2pa_key, c2pa_tsa),
     )
-    return run(context, request, view)
+    return run(context, request, view, html and not dry_run)
 
 
-def run(context: typer.Context, request: BatchRequest, view: BatchView) -> None:
+def run(context: typer.Context, request: BatchRequest, view: BatchView, html: bool) -> None:
     """Run a batch, hand signals on to it, and end with its exit code."""
     from talkhead_cli.batch.run import run_batch
     from talkhead_cli.batch.stop import stopped_by_signals
@@ -203,8 +207,25 @@ def run(context: typer.Context, request: BatchRequest, view: BatchView) -> None:
         view.finish(summary, request.dry_run)
     if isinstance(context.obj, Session):
         context.obj.told = True
+    if html and not summary.interrupted:
+        write_html(request.out_dir, view)
     # Rows that a dry run leaves are what it would render.
     raise typer.Exit(0 if request.dry_run else summary.exit_code)
+
+
+def write_html(out_dir: Path, view: BatchView) -> None:
+    """The page of a run that has ended; without one the run has ended no worse."""
+    from talkhead_cli.errors import TalkheadError
+    from talkhead_cli.report.build import ReportRequest, build_report
+    from talkhead_cli.report.progress import ReportProgress
+
+    try:
+        with ReportProgress(view.mode) as progress:
+            found = build_report(ReportRequest(out_dir), progress)
+    except TalkheadError as error:
+        return view({"event": "warning", "message": f"there is no report: {error}"})
+    view.finish_report(found)
+    return None
 
 
 def check_text(path: str) -> None:

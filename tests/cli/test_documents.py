@@ -15,6 +15,7 @@ from talkhead_cli import errors
 from talkhead_cli.commands.batch import batch
 from talkhead_cli.commands.evaluate import evaluate
 from talkhead_cli.commands.render import render
+from talkhead_cli.commands.report import report
 from talkhead_cli.evaluation.targets import MEASURES
 from talkhead_cli.media import probe_media
 from tests.cli.conftest import Talkhead, start_process
@@ -118,6 +119,7 @@ def test_readme_is_short() -> None:
         (render, {"context", "portrait", "audio", "output", "as_json"}),
         (batch, {"context", "manifest", "as_json"}),
         (evaluate, {"context", "video", "as_json"}),
+        (report, {"context", "folder", "as_json"}),
     ],
 )
 def test_every_option_is_in_the_reference(command: Callable[..., None], others: set[str]) -> None:
