@@ -64,7 +64,7 @@ class Finish:
             return frames
         held = self._held
         if held is None or held.shape[1:] != frames.shape[1:] or len(held) < len(frames):
-            held = self._held = np.empty_like(frames)
+            held = self._held = np.empty(frames.shape, np.uint8)
         finished = held[: len(frames)]
         np.copyto(finished, frames)
         if self.label is not None:

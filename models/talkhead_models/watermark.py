@@ -6,7 +6,7 @@ docs/watermark.md for the method, its figures and its limits; it is read by `tal
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -59,6 +59,7 @@ class Watermark:
 
     raised: Bytes
     lowered: Bytes
+    _spread: dict[int, tuple[Bytes, Bytes]] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def create(cls, picture: Bytes, payload: int) -> Watermark:
@@ -102,21 +103,25 @@ class Watermark:
         """
         height, width = self.raised.shape
         if frames.shape[1:] == (height * 3 // 2, width):
-            for frame in frames:
-                self._add_to(frame[:height])
-            return
-        if frames.shape[1:3] != (height, width) or frames.shape[3:] not in {(3,), (4,)}:
+            targets, channels = frames[:, :height], 1
+        elif frames.shape[1:3] == (height, width) and frames.shape[3:] in {(3,), (4,)}:
+            targets, channels = frames, frames.shape[3]
+        else:
             raise ValueError(f"frames of {width}x{height} are wanted, got {frames.shape}")
-        for frame in frames:
-            channels = list(cv2.split(frame))
-            for channel in channels[:3]:
-                self._add_to(channel)
-            cv2.merge(channels, dst=frame)
+        raised, lowered = self._levels_of(channels)
+        for target in targets:
+            # OpenCV's bytes do not wrap around.
+            cv2.add(target, raised, dst=target)
+            cv2.subtract(target, lowered, dst=target)
 
-    def _add_to(self, plane: Bytes) -> None:
-        """Change a plane (H, W) in place; OpenCV's bytes do not wrap around."""
-        cv2.add(plane, self.raised, dst=plane)
-        cv2.subtract(plane, self.lowered, dst=plane)
+    def _levels_of(self, channels: int) -> tuple[Bytes, Bytes]:
+        """What is added to and taken from pixels of so many channels, a fourth left alone."""
+        if channels == 1:
+            return self.raised, self.lowered
+        if channels not in self._spread:
+            mask = np.array([1, 1, 1, 0], np.uint8)[:channels]
+            self._spread[channels] = self.raised[..., None] * mask, self.lowered[..., None] * mask
+        return self._spread[channels]
 
 
 def visible_limit(cells: Floats) -> Floats:

@@ -89,9 +89,10 @@ def test_planes_show_what_pictures_show(text: str, width: int, height: int) -> N
         assert width < 200 or height < 200
         return
     picture = np.full((height, width, 3), (200, 120, 60), np.uint8)
-    planes, rgb = planes_of(picture)[None], picture[None].copy()
+    planes, rgb = np.stack([planes_of(picture)] * 2), np.stack([picture] * 2)
     label.draw(planes)
     label.draw(rgb)
+    assert (planes[0] == planes[1]).all()
     difference = np.abs(picture_of(planes).astype(int) - rgb).mean((1, 2))
     assert difference.max() < 1.5
 
