@@ -29,16 +29,16 @@ RUN apt-get update \
     && apt-get install --yes --no-install-recommends libgl1 libglib2.0-0 \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin talkhead \
-    && mkdir /work && chown talkhead /work
+    && mkdir /videos && chown talkhead /videos
 COPY --from=build /opt/talkhead /opt/talkhead
 COPY --from=build /package/lib/python${PYTHON}/site-packages /opt/talkhead/lib/python${PYTHON}/site-packages
 # No console script is copied: it would name the Python of the build.
 RUN printf '#!/bin/sh\nexec /opt/talkhead/bin/python -m talkhead "$@"\n' > /usr/local/bin/talkhead \
     && chmod 0755 /usr/local/bin/talkhead
-# Whatever user is given by --user: nothing is written but to /work, and below /tmp.
+# Whatever user is given by --user: nothing is written but to /videos, and below /tmp.
 ENV HOME=/tmp MPLCONFIGDIR=/tmp/matplotlib PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
-WORKDIR /work
-VOLUME ["/work"]
+WORKDIR /videos
+VOLUME ["/videos"]
 ENTRYPOINT ["talkhead"]
 CMD ["--help"]
 
