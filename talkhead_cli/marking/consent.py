@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 
-from talkhead_cli.marking.limits import MAX_SIDECAR_BYTES
-from talkhead_cli.sidecar import sidecar_path, write_sidecar
+from talkhead_cli.sidecar import read_sidecar, sidecar_path, write_sidecar
 
 COLUMN = "consent_ref"
 
@@ -51,11 +48,7 @@ def renew_consent(output: Path, consent_ref: str) -> None:
     Raises:
         InputError: the file cannot be written.
     """
-    path = sidecar_path(output)
-    with suppress(OSError, ValueError, RecursionError):
-        if path.stat().st_size > MAX_SIDECAR_BYTES:
-            return
-        record = json.loads(path.read_text(encoding="utf-8"))
-        if isinstance(record, dict) and isinstance(record.get("marking"), dict):
-            record["marking"][COLUMN] = consent_ref or None
-            write_sidecar(path, record)
+    record = read_sidecar(output)
+    if isinstance(record.get("marking"), dict):
+        record["marking"][COLUMN] = consent_ref or None
+        write_sidecar(sidecar_path(output), record)

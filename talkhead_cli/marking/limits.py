@@ -15,7 +15,6 @@ MAX_BOXES = 1_000_000
 MAX_TAG_BYTES = 16 << 20
 """Of all tags of a container, as ffmpeg prints them."""
 
-MAX_SIDECAR_BYTES = 4 << 20
 MAX_SHOWN = 200
 """Characters of a file's own text that are shown."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,12 +11,12 @@ from talkhead_cli.errors import EXIT_DONE, EXIT_INPUT, EXIT_UNMARKED, InputError
 from talkhead_cli.hashing import sha256_of
 from talkhead_cli.marking.boxes import read_xmp
 from talkhead_cli.marking.c2pa_reader import read_manifest
-from talkhead_cli.marking.limits import MAX_SHOWN, MAX_SIDECAR_BYTES, MarkError
+from talkhead_cli.marking.limits import MAX_SHOWN, MarkError
 from talkhead_cli.marking.reading import Kind, kind_of, picture_texts, read_tags
 from talkhead_cli.marking.record import AI_SOURCE_TYPES, settings_hash
 from talkhead_cli.marking.xmp import XMP_KEY, read_packet
 from talkhead_cli.paths import PICTURE_NAME, check_input
-from talkhead_cli.sidecar import sidecar_path
+from talkhead_cli.sidecar import read_sidecar
 
 State = Literal["found", "untrusted", "absent", "missing", "broken"]
 
@@ -185,14 +184,11 @@ def watermark_mark(path: Path) -> Mark:
 def sidecar_mark(path: Path) -> tuple[Mark, frozenset[str]]:
     """The JSON file beside a video, and the marks that it tells of."""
     name, nothing = "sidecar", frozenset[str]()
-    try:
-        record = read_sidecar(sidecar_path(path))
-    except MarkError as error:
-        return Mark(name, "broken", str(error)), nothing
-    if record is None or Path(str(record.get("output"))).suffix != path.suffix:
+    record = read_sidecar(path)
+    marking = record.get("marking")
+    if not isinstance(marking, dict) or Path(str(record.get("output"))).suffix != path.suffix:
         # Films that differ in their suffix alone share the name of their JSON file.
         return Mark(name, "absent"), nothing
-    marking = record["marking"]
     written = marking.get("written")
     told = frozenset(map(str, written if isinstance(written, list) else ()))
     if not told:
@@ -207,28 +203,6 @@ def sidecar_mark(path: Path) -> tuple[Mark, frozenset[str]]:
         return Mark(name, "broken", "settings_sha256 is not that of its settings"), told
     consent = marking.get("consent_ref")
     return Mark(name, "found", f"consent {consent}" if consent else "", sha256), told
-
-
-def read_sidecar(path: Path) -> dict[str, Any] | None:
-    """A JSON file that talkhead has written; None where there is none, or it is somebody else's.
-
-    Raises:
-        MarkError: it cannot be read, or is larger than any is.
-    """
-    try:
-        with path.open("rb") as file:
-            content = file.read(MAX_SIDECAR_BYTES + 1)
-        if len(content) > MAX_SIDECAR_BYTES:
-            raise MarkError(f"is larger than {MAX_SIDECAR_BYTES} bytes")
-        record = json.loads(content)
-    except (FileNotFoundError, IsADirectoryError):
-        return None
-    except OSError as error:
-        raise MarkError(f"cannot be read ({error.strerror})") from error
-    except (ValueError, RecursionError) as error:
-        raise MarkError("is not JSON that can be read") from error
-    ours = isinstance(record, dict) and "talkhead" in record
-    return record if ours and isinstance(record.get("marking"), dict) else None
 
 
 def folder_marks(folder: Path) -> tuple[Mark, ...]:

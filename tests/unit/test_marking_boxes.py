@@ -35,7 +35,7 @@ def test_a_packet_is_found_behind_whatever_there_was(
     parts: list[tuple[bytes, bytes, bool]],
     packet: bytes,
 ) -> None:
-    film = tmp_path_factory.mktemp("film") / "film.mp4"
+    film = tmp_path_factory.getbasetemp() / "any-boxes.mp4"
     before = b"".join(box(*part) for part in parts)
     film.write_bytes(before)
     append_box(film, xmp_box(packet))

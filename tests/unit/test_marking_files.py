@@ -58,7 +58,13 @@ def insist_on_marks(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "codec"), [("a.mp4", "h264"), ("a.mov", "h264"), ("a.mkv", "h264"), ("a.webm", "vp9")]
+    ("name", "codec"),
+    [
+        ("a.mp4", "h264"),
+        ("a.mkv", "h264"),
+        pytest.param("a.mov", "h264", marks=pytest.mark.slow),
+        pytest.param("a.webm", "vp9", marks=pytest.mark.slow),
+    ],
 )
 def test_marks_are_all_that_differs(tmp_path: Path, tone: Path, name: str, codec: str) -> None:
     marked = write(tmp_path / name, tone, STAMP, codec)
