@@ -5,6 +5,7 @@
 #   make kill    kill batches and a long render at random moments and look whether anything is lost (20 minutes)
 #   make fuzz    500 damaged inputs through the command line; FUZZ_COUNT, FUZZ_SEED (15 minutes)
 #   make gallery PORTRAITS=folder SPEECH=recording    contact sheets of rendered portraits in out/gallery
+#   make docs    write the pages of commands and the headers of the model cards anew
 # Both make .venv first, where it is not there. Needs Python 3.10, 3.11 or 3.12 and nothing else.
 
 VENV ?= .venv
@@ -62,6 +63,11 @@ format: $(VENV)/.installed-dev
 
 package: $(VENV)/.installed-dev
 	$(BIN)/python -m build --no-isolation
+
+.PHONY: docs
+docs: $(VENV)/.installed-dev
+	$(BIN)/python docs/generate_commands.py
+	$(BIN)/python docs/generate_cards.py
 
 clean:
 	rm -rf $(VENV) out build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

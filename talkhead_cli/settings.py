@@ -154,6 +154,16 @@ class RenderSettings(BaseModel):
     label: str = ""
     marking: bool = True
 
+    @classmethod
+    def from_preset(cls, preset: str | None = None, **options: Any) -> RenderSettings:
+        """The settings of a render with a preset, None being the default one; options win. See `resolve_settings`.
+
+        Raises:
+            PresetError: the preset is unknown or holds a wrong key or value.
+            UsageError: an option is out of range.
+        """
+        return resolve_settings(preset, options)
+
     @field_validator("device")
     @classmethod
     def _check_device(cls, value: str) -> str:

@@ -145,7 +145,17 @@ def batch(
     c2pa_tsa: C2paTsa = None,
     **given: Any,
 ) -> None:
-    """Render the rows of a manifest with a pool of workers; a run that was stopped can go on."""
+    """Render the rows of a manifest with a pool of workers; a run that was stopped can go on.
+
+    Examples:
+
+    \b
+    talkhead batch --template > jobs.csv
+    talkhead batch jobs.csv --out-dir videos --dry-run
+    talkhead batch jobs.csv --out-dir videos --workers 2 --devices cuda:0,cuda:1
+    talkhead batch jobs.csv --out-dir videos --resume --retry-failed
+    talkhead batch --report --out-dir videos
+    """
     from talkhead_cli.batch.view import BatchView
 
     view = use_reporter(context, BatchView(choose_mode(as_json, quiet, verbose), verbose))
