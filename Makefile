@@ -4,7 +4,9 @@
 #   make browser drive the report page in Chromium
 #   make faults  all that can go wrong, made to: kills, hung ffmpeg, full disks, clocks, edited files (40 minutes)
 #   make kill    of that, only the batches and the long render that are killed at random moments (30 minutes)
+#   make fuzz    500 damaged inputs through the command line; FUZZ_COUNT, FUZZ_SEED (15 minutes)
 #   make gallery PORTRAITS=folder SPEECH=recording    contact sheets of rendered portraits in out/gallery
+#   make docs    write the pages of commands and the headers of the model cards anew
 # Both make .venv first, where it is not there. Needs Python 3.10, 3.11 or 3.12 and nothing else.
 
 VENV ?= .venv
@@ -14,8 +16,10 @@ PYTHON ?= $(shell for name in python3.12 python3.11 python3.10 python3 python; d
 	$$name -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null \
 	&& echo $$name && break; done)
 EXAMPLE ?= hopper
+FUZZ_COUNT ?= 500
+FUZZ_SEED ?= 0
 
-.PHONY: help demo gallery test lint types tests slow browser faults kill format package clean
+.PHONY: help demo gallery test lint types tests slow browser faults kill fuzz format package clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -55,12 +59,20 @@ faults: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/faults -m "slow or not slow" --deselect tests/faults/test_kill_batch.py
 	$(MAKE) kill
 
+fuzz: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.fuzz.fuzz --count $(FUZZ_COUNT) --seed $(FUZZ_SEED)
+
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 package: $(VENV)/.installed-dev
 	$(BIN)/python -m build --no-isolation
+
+.PHONY: docs
+docs: $(VENV)/.installed-dev
+	$(BIN)/python docs/generate_commands.py
+	$(BIN)/python docs/generate_cards.py
 
 clean:
 	rm -rf $(VENV) out build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

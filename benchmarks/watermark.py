@@ -89,7 +89,7 @@ def render_all(
     frames = round(features.duration_seconds * 25)
     while made < count and turn < 4 * count:
         picture = pictures[turn % len(pictures)]
-        size = SIZES[(turn + turn // len(pictures)) % len(SIZES)]
+        size = SIZES[(turn % len(pictures) + turn // len(pictures)) % len(SIZES)]
         turn += 1
         try:
             portrait = load_portrait(picture, size=size)

@@ -1,3 +1,3 @@
 """talkhead: talking-head videos from one portrait and one speech recording."""
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"

@@ -19,11 +19,20 @@ import numpy as np
 from talkhead_cli.errors import AudioError
 from talkhead_cli.levels import AudioInfo as AudioInfo
 from talkhead_cli.levels import LevelMeter
-from talkhead_cli.media import PROTOCOLS, ffmpeg_path, file_url, run_captured
 from talkhead_cli.mel import HOP, LEFT, SAMPLE_RATE, WINDOW, Array, framed_log_mel, num_mel_frames
 from talkhead_cli.mel import log_mel as log_mel
+from talkhead_cli.paths import check_regular
+from talkhead_cli.reading import (
+    HEADER_SECONDS,
+    REFUSED,
+    Stalled,
+    describe_file,
+    duration_of,
+    patient,
+    reading_command,
+)
 from talkhead_cli.watchdog import Watch, end_process, read_output, start_ffmpeg
-from talkhead_cli.wav_header import LARGEST_RIFF
+from talkhead_cli.wav_header import FASTEST_RATE, LARGEST_RIFF, SLOWEST_RATE
 
 if TYPE_CHECKING:
     from talkhead_models.lip_audio import LipAudioEncoder
@@ -37,6 +46,9 @@ BLOCK_SECONDS = 5
 SAMPLES_PER_FRAME = SAMPLE_RATE // 25
 CUT_OFF_SECONDS = 0.5
 """A file that holds this much less than its header promises has been cut off."""
+
+LONGEST_SECONDS = 86_400.0
+"""Of any recording, whatever is asked for: a small file may unfold to years of silence."""
 
 LENGTH_TOLERANCE = 1.0
 """Seconds over the limit that are let pass: headers and encoder padding round."""
@@ -52,6 +64,9 @@ class AudioStream:
     declared_seconds: float | None = None
 
 
+MOST_CHANNELS = 64
+"""Channels that ffmpeg can mix."""
+
 LAYOUTS = {"mono": 1, "stereo": 2, "2.1": 3, "3.0": 3, "4.0": 4, "quad": 4, "5.0": 5, "5.1": 6}
 LAYOUTS |= {"6.1": 7, "7.1": 8, "downmix": 2}
 
@@ -64,8 +79,11 @@ def read_header(path: Path) -> AudioStream:
         MediaError: ffmpeg is missing, failed or hung.
     """
     check_file(path)
-    command = [ffmpeg_path(), "-hide_banner", "-nostdin", "-protocol_whitelist", PROTOCOLS]
-    text = run_captured([*command, "-i", file_url(path)])
+    text = describe_file(path)
+    if not text:
+        raise AudioError(
+            f"{path}: its header takes longer than {HEADER_SECONDS} seconds to read; export it again"
+        )
     stream = parse_header(path, text)
     return replace(stream, declared_seconds=declared_length(path, text))
 
@@ -79,12 +97,19 @@ def parse_header(name: Path | str, text: str) -> AudioStream:
     audio = re.search(r"^\s+Stream #0:.*?: Audio: (\w+)(.*)$", text, re.MULTILINE)
     rate = re.search(r", (\d+) Hz, ([^,\n]+)", audio.group(2)) if audio else None
     if audio is None or rate is None:
+        if REFUSED in text:
+            raise AudioError(f"{name} is of a format that is not opened: convert it to wav")
         if re.search(r"^\s+Stream #0:", text, re.MULTILINE):
             raise AudioError(f"{name} has no sound that can be decoded: give a recording of speech")
         raise AudioError(f"{name} is not a recording ffmpeg can decode: give a wav, mp3, m4a, ...")
     layout = rate.group(2).strip().split("(")[0].strip()
     counted = re.match(r"(\d+) channels", rate.group(2).strip())
     channels = int(counted.group(1)) if counted else LAYOUTS.get(layout, 2)
+    if not SLOWEST_RATE <= int(rate.group(1)) <= FASTEST_RATE or channels > MOST_CHANNELS:
+        raise AudioError(
+            f"{name} has {channels} channels at {rate.group(1)} Hz: "
+            f"give at most {MOST_CHANNELS} at {SLOWEST_RATE} to {FASTEST_RATE} Hz"
+        )
     return AudioStream(audio.group(1), int(rate.group(1)), channels)
 
 
@@ -95,11 +120,9 @@ def declared_length(path: Path, text: str) -> float | None:
         path: the file.
         text: what ffmpeg prints about it.
     """
-    duration = re.search(r"^  Duration: (\d+):(\d+):([\d.]+)", text, re.MULTILINE)
-    if not duration or re.search(r": Video: (?!.*\(attached pic\))", text):
+    seconds = duration_of(text)
+    if seconds is None or re.search(r": Video: (?!.*\(attached pic\))", text):
         return None
-    hours, minutes, rest = duration.groups()
-    seconds = int(hours) * 3600 + int(minutes) * 60 + float(rest)
     if "Estimating duration" not in text:
         return seconds
     with path.open("rb") as file:
@@ -116,6 +139,7 @@ def check_file(path: Path) -> None:
     Raises:
         AudioError: it is missing, a folder, unreadable or empty.
     """
+    check_regular(path, AudioError)
     try:
         with path.open("rb") as file:
             if not file.read(1):
@@ -145,15 +169,35 @@ def decode_blocks(path: Path | str, max_seconds: float | None = None) -> Iterato
 
 def decode_stream(path: Path, stream: AudioStream, max_seconds: float | None) -> Iterator[Array]:
     """As `decode_blocks`, for a file whose header is known."""
-    command = [ffmpeg_path(), "-hide_banner", "-nostdin", "-v", "error", "-protocol_whitelist"]
-    command += [PROTOCOLS, "-i", file_url(path), "-map", "0:a:0", "-ac", "1"]
+    limit = LONGEST_SECONDS if max_seconds is None else min(max_seconds, LONGEST_SECONDS)
+    check_declared(path, stream, limit)
+    command = [*reading_command(path, "-v", "error"), "-map", "0:a:0", "-ac", "1"]
     command += ["-ar", str(stream.sample_rate), "-f", "f32le", "-"]
     with tempfile.TemporaryFile() as errors:
         blocks = run_decoder(command, BLOCK_SECONDS * stream.sample_rate, errors, path)
-        num_samples = yield from check_blocks(path, stream, blocks, max_seconds)
+        try:
+            num_samples = yield from check_blocks(path, stream, blocks, limit)
+        except Stalled as error:
+            raise AudioError(f"{path} cannot be decoded ({error}); export it again") from error
         errors.seek(0)
         said = errors.read().decode("utf-8", "replace").strip().splitlines()
     check_decoded(path, stream, num_samples, said)
+
+
+def check_declared(name: Path | str, stream: AudioStream, max_seconds: float) -> None:
+    """Refuse by the header alone what is far too long, before hours are decoded; headers may overestimate a little.
+
+    Raises:
+        AudioError: it is.
+    """
+    if (stream.declared_seconds or 0.0) > 2 * max_seconds:
+        raise too_long(name, max_seconds)
+
+
+def too_long(name: Path | str, max_seconds: float) -> AudioError:
+    """What to say of a recording that is."""
+    advice = "raise --max-seconds" if max_seconds != LONGEST_SECONDS else "cut it"
+    return AudioError(f"{name} is longer than the {max_seconds:.0f} seconds allowed; {advice}")
 
 
 def check_blocks(
@@ -169,10 +213,8 @@ def check_blocks(
     for block in blocks:
         bad = ~np.isfinite(block)
         total, broken = total + len(block), broken + int(bad.sum())
-        if limit is not None and total > limit:
-            raise AudioError(
-                f"{name} is longer than the {max_seconds:.0f} seconds allowed; raise --max-seconds"
-            )
+        if limit is not None and max_seconds is not None and total > limit:
+            raise too_long(name, max_seconds)
         yield np.where(bad, np.float32(0), block)
     if broken and broken == total:
         raise AudioError(f"{name} holds no valid samples, only NaN: export it again")
@@ -188,11 +230,14 @@ def run_decoder(
 
     Raises:
         MediaError: it cannot be run, was killed, or hung.
+        Stalled: it is busy and gives nothing.
     """
-    started = start_ffmpeg(command, subprocess.DEVNULL, subprocess.PIPE, errors)
+    started = start_ffmpeg(command, subprocess.DEVNULL, subprocess.PIPE, errors, bufsize=0)
     with started as process, Watch(process) as watch:
+        assert process.stdout is not None
         try:
-            for data in read_output(process, watch, block_samples * 4, name):
+            decoded = patient(process.stdout)
+            for data in read_output(watch, decoded, block_samples * 4, name):
                 yield np.frombuffer(data[: len(data) // 4 * 4], "<f4")
         finally:
             if process.poll() is None:

@@ -44,7 +44,12 @@ def error_console() -> Console:
 
 
 def write_result(text: str) -> None:
-    """One line of result on standard output; a path that is no text is written as the bytes that it is."""
+    """One line of result on standard output; a path that is no text is written as the bytes that it is.
+
+    A terminal gets no control characters; programs get paths as they are.
+    """
+    if sys.stdout.isatty():
+        text = "\n".join(map(printable, text.split("\n")))
     try:
         sys.stdout.write(text + "\n")
     except UnicodeEncodeError:
@@ -71,21 +76,33 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
     from rich.text import Text
 
     table = Table(
-        title=title or None, box=box.SIMPLE_HEAD, title_justify="left", show_header=any(columns)
+        title=Text(printable(title)) if title else None,
+        box=box.SIMPLE_HEAD,
+        title_justify="left",
+        show_header=any(columns),
     )
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))  # as text: paths may look like markup
+        # As text: paths may look like markup.
+        table.add_row(*(Text(printable(cell)) for cell in row))
     console = Console()
     if not console.is_terminal:
         console = Console(width=200)  # no wrapping in logs and pipes
     console.print(table)
 
 
+def printable(text: str) -> str:
+    """A text without control characters: file names may hold any, and logs and terminals obey them."""
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
+    )
+
+
 def write_message(text: str) -> None:
     """One line on standard error, as plain text, so that paths are never taken for markup."""
-    sys.stderr.write(text + "\n")
+    lines = text.expandtabs().split("\n")
+    sys.stderr.write("\n".join(map(printable, lines)) + "\n")
     sys.stderr.flush()
 
 

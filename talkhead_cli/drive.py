@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from talkhead_cli.errors import InputError, NoFaceError
 from talkhead_cli.evaluation.stream import VideoReader, read_video_header
-from talkhead_cli.ffmpeg_binary import PROTOCOLS, ffmpeg_path, file_url, run_captured
+from talkhead_cli.ffmpeg_binary import run_captured
+from talkhead_cli.reading import reading_command
 
 if TYPE_CHECKING:
     from talkhead_models.motion import FaceMotion
@@ -167,8 +168,7 @@ class ClipReader(VideoReader):
 
 def sound_start(path: Path) -> float:
     """Seconds from the start of a film to its first audio sample; 0 where it has none."""
-    command = [ffmpeg_path(), "-hide_banner", "-nostdin", "-protocol_whitelist", PROTOCOLS]
-    command += ["-i", file_url(path), "-map", "0:a:0", "-frames:a", "1", "-af", "ashowinfo"]
+    command = [*reading_command(path), "-map", "0:a:0", "-frames:a", "1", "-af", "ashowinfo"]
     text = run_captured([*command, "-f", "null", "-"])
     found = re.search(r"pts_time:(-?[\d.]+)", text)
     return max(0.0, float(found.group(1))) if found else 0.0

@@ -1,4 +1,4 @@
-"""Finding ffmpeg, asking it what it can do, and probing files with it."""
+"""Finding ffmpeg, and asking it what it can do."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import logging
 import os
 import re
 import shutil
+import signal
+import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -90,19 +91,24 @@ def is_outdated(ffmpeg: str) -> bool:
     return found is not None and (int(found.group(1)), int(found.group(2))) < MIN_VERSION
 
 
-def run_captured(arguments: Sequence[str]) -> str:
+def run_captured(arguments: Sequence[str], seconds: float = 60) -> str:
     """Both outputs of an ffmpeg that looks at something, as text; that it does not like what it sees is no error.
+
+    Empty where it works for longer than `seconds`: then what it looks at is to blame.
 
     Raises:
         MediaError: it cannot be run, was killed, or hung.
     """
     name = arguments[0]
     try:
-        result = run_watched(arguments, name, merged=True)
+        result = run_watched(arguments, name, merged=True, seconds=seconds)
     except OSError as error:
         raise MediaError(f"{name} cannot be run ({error.strerror}): reinstall ffmpeg") from error
+    except subprocess.TimeoutExpired as error:
+        log.debug("%s: %s", name, error)
+        return ""
     text = result.stdout.decode("utf-8", "replace")
-    if result.returncode < 0:
+    if result.returncode < 0 and -result.returncode != signal.SIGXCPU:
         raise MediaError(f"{name} was killed by signal {-result.returncode}: reinstall ffmpeg")
     if result.returncode in UNABLE:
         last = "".join(text.strip().splitlines()[-1:])
@@ -126,38 +132,3 @@ def run_if_possible(arguments: Sequence[str]) -> str:
 def file_url(path: str | Path) -> str:
     """A path as ffmpeg takes it whatever it is called: leading dashes, colons and spaces included."""
     return "file:" + os.path.abspath(path)  # noqa: PTH100 - symlinks and .. stay as they are
-
-
-@dataclass(frozen=True)
-class MediaInfo:
-    """What ffmpeg says of a file.
-
-    Attributes:
-        duration_seconds: of the container; None where unknown.
-        audio_codec: such as "aac"; None without an audio stream.
-        audio_rate: samples a second.
-        has_video: whether there is a moving or still picture.
-    """
-
-    duration_seconds: float | None
-    audio_codec: str | None
-    audio_rate: int | None
-    has_video: bool
-
-
-def probe_media(path: Path, ffmpeg: str | None = None) -> MediaInfo:
-    """Read a file's header. ffprobe is not needed: the wheel that brings ffmpeg does not have it."""
-    command = [ffmpeg or ffmpeg_path(), "-hide_banner", "-nostdin"]
-    text = run_captured([*command, "-protocol_whitelist", PROTOCOLS, "-i", file_url(path)])
-    duration = re.search(r"^  Duration: (\d+):(\d+):([\d.]+)", text, re.MULTILINE)
-    seconds = None
-    if duration:
-        hours, minutes, rest = duration.groups()
-        seconds = int(hours) * 3600 + int(minutes) * 60 + float(rest)
-    audio = re.search(r"^\s+Stream #0:.*?: Audio: (\w+)(?:.*?, (\d+) Hz)?", text, re.MULTILINE)
-    return MediaInfo(
-        seconds,
-        audio.group(1) if audio else None,
-        int(audio.group(2)) if audio and audio.group(2) else None,
-        re.search(r"^\s+Stream #0:.*?: Video:", text, re.MULTILINE) is not None,
-    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import subprocess
 from fractions import Fraction
 from functools import lru_cache
 
@@ -87,8 +88,8 @@ def works(ffmpeg: str, codec: str, encoder: str, width: int, height: int) -> boo
     command = output.compile(ffmpeg)
     before = [*device_arguments(encoder), "-hide_banner", "-nostdin", "-loglevel", "error"]
     try:
-        result = run_watched([command[0], *before, *command[1:]], encoder, limit=TRIAL_SECONDS)
-    except (OSError, MediaError) as error:
+        result = run_watched([command[0], *before, *command[1:]], encoder, seconds=TRIAL_SECONDS)
+    except (OSError, MediaError, subprocess.TimeoutExpired) as error:
         log.debug("%s: %s", encoder, error)
         return False
     log.debug("%s: %s", encoder, result.stderr.decode("utf-8", "replace").strip()[-300:])

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -83,7 +84,8 @@ def kept_parts(target: Path, key: str) -> Iterator[Path]:
 
     folder = parts_folder(target)
     try:
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        check_own(folder)
         lock = (folder / KEY).open("a+", encoding="utf-8")
     except OSError as error:
         raise write_error(folder, error, "parts of the video cannot be kept") from error
@@ -114,9 +116,21 @@ def kept_parts(target: Path, key: str) -> Iterator[Path]:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
+def check_own(folder: Path) -> None:
+    """Insist on a folder that nobody has put there for us: what is in it is removed.
+
+    Raises:
+        InputError: it is a link, or another user's.
+        OSError: it cannot be looked at.
+    """
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+        raise InputError(f"{folder}: is a link, or another user's; remove it")
+
+
 def remove(path: Path) -> None:
     """Remove a file, or a folder with what is in it."""
-    if path.is_dir():
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)

@@ -31,14 +31,16 @@ from typing import Any
 from talkhead_cli.audio import (
     AudioStream,
     check_blocks,
+    check_declared,
     check_decoded,
     declared_length,
     parse_header,
 )
 from talkhead_cli.backlog import Backlog
 from talkhead_cli.errors import AudioError, TalkheadError
-from talkhead_cli.ffmpeg_binary import PROTOCOLS, ffmpeg_path, file_url
+from talkhead_cli.ffmpeg_binary import ffmpeg_path, file_url
 from talkhead_cli.mel import Array
+from talkhead_cli.reading import MAX_BLOCK, arguments, input_options, without_levels
 from talkhead_cli.sample_blocks import BARE, BlockCutter
 from talkhead_cli.sound import PipedSound
 from talkhead_cli.watchdog import Watch, end_process, read_output, start_ffmpeg
@@ -143,6 +145,7 @@ class LiveSound:
         if self._stream is None:
             self._check_end()
             raise AudioError(f"{self.name} is damaged: no sound could be decoded")
+        check_declared(self.name, self._stream, self._max_seconds)
         return self._stream
 
     def blocks(self) -> Iterator[Array]:
@@ -189,7 +192,7 @@ class LiveSound:
     def _input_options(self) -> dict[str, Any]:
         """How ffmpeg reads what comes through the pipe."""
         if self._wav is None:
-            return {"analyzeduration": ANALYZE_MICROSECONDS, "protocol_whitelist": PROTOCOLS}
+            return {"analyzeduration": ANALYZE_MICROSECONDS, **input_options()}
         bare = {"f": self._wav.samples, "ar": self._wav.sample_rate, "ac": self._wav.channels}
         return bare | {"probesize": 32, "analyzeduration": 0}
 
@@ -278,7 +281,7 @@ class LiveSound:
     def _read_file(self) -> None:
         assert isinstance(self._source, Path)
         try:
-            self._start_decoder(file_url(self._source), {"protocol_whitelist": PROTOCOLS})
+            self._start_decoder(file_url(self._source), input_options())
         except (OSError, TalkheadError) as error:
             self._problem = error
             self._put(None)
@@ -286,8 +289,7 @@ class LiveSound:
     def _start_decoder(self, url: str, options: dict[str, Any]) -> None:
         """Start ffmpeg, and the thread that reads from it."""
         command = [ffmpeg_path(), "-hide_banner", "-nostats", "-loglevel", "level+info"]
-        for name, value in options.items():
-            command += [f"-{name}", str(value)]
+        command += ["-max_alloc", str(MAX_BLOCK), *arguments(options)]
         command += ["-i", url, "-map", "0:a:0", "-ac", "1", "-f", "f32le", "-flush_packets", "1"]
         stdin = subprocess.PIPE if self.is_piped else subprocess.DEVNULL
         self._decoder = start_ffmpeg(
@@ -304,9 +306,11 @@ class LiveSound:
         """Cut what the decoder gives into blocks."""
         assert self._decoder is not None
         assert self._watch is not None
+        decoded = self._decoder.stdout
+        assert decoded is not None
         cutter = None
         try:
-            for data in read_output(self._decoder, self._watch, PIECE, self.name):
+            for data in read_output(self._watch, decoded, PIECE, self.name):
                 if cutter is None:
                     self._stream = self._find_stream()
                     cutter = self._cutter("f32le", self._stream.sample_rate)
@@ -389,7 +393,7 @@ class LiveSound:
         size = os.fstat(self._errors.fileno()).st_size
         # Not by seek and read: ffmpeg writes at the same position.
         printed = os.pread(self._errors.fileno(), min(size, PIECE), 0).decode("utf-8", "replace")
-        return re.sub(r"^(\[[^\]]*\] )*\[info\] ", "", printed, flags=re.MULTILINE)
+        return without_levels(printed)
 
     def _said(self) -> list[str]:
         """ffmpeg's complaints."""

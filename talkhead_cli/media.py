@@ -30,18 +30,16 @@ from talkhead_cli.encoding import (
 )
 from talkhead_cli.errors import DiskFull, InputError, MediaError, TalkheadError
 from talkhead_cli.ffmpeg_binary import (
-    PROTOCOLS,
-    MediaInfo,
     ffmpeg_path,
     ffmpeg_version,
     file_url,
     list_encoders,
-    probe_media,
     run_captured,
 )
 from talkhead_cli.formats import ENCODERS, MUXERS, PLANAR, STDOUT, TRANSPARENT
-from talkhead_cli.mux import laid_out, mend_audio, with_global_options
+from talkhead_cli.mux import builder_url, laid_out, mend_audio, with_global_options
 from talkhead_cli.paths import PendingFile
+from talkhead_cli.reading import MediaInfo, input_options, probe_media
 from talkhead_cli.sound import PipedSound, audio_arguments
 from talkhead_cli.watchdog import Watch, end_process, is_full, start_ffmpeg
 from talkhead_cli.wholeness import check_whole
@@ -51,7 +49,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ENCODERS",
-    "PROTOCOLS",
     "STDOUT",
     "MediaInfo",
     "VideoWriter",
@@ -229,10 +226,11 @@ class VideoWriter:
             if not written.exists() or written.stat().st_size == 0:
                 raise self._failure()
             check_whole(written, self.path, self.num_frames)
-            if isinstance(self.audio, Path):
+            if self.audio is not None:
+                source = self.audio if isinstance(self.audio, Path) else None
                 seconds = self.num_frames / self.fps
                 ffmpeg = ffmpeg_path(ENCODERS[self.codec])
-                mend_audio(written, self.audio, seconds, ffmpeg, str(self.path), self.stamp)
+                mend_audio(written, source, seconds, ffmpeg, str(self.path), self.stamp)
         self._seal()
         self._finished = True
 
@@ -298,14 +296,13 @@ class VideoWriter:
             streams.append(builder.input(pipe, **self.audio.options)["a:0"])
             options.update(audio_arguments(self.audio.codec, self.audio.sample_rate, self.muxer))
         elif self.audio is not None:
-            sound = builder.input(
-                file_url(self.audio), protocol_whitelist=PROTOCOLS, thread_queue_size=64
-            )
+            url = builder_url(self.audio)
+            sound = builder.input(url, thread_queue_size=64, **input_options())
             streams.append(sound["a:0"])
             info = probe_media(self.audio, ffmpeg)
             options.update(audio_arguments(info.audio_codec, info.audio_rate, self.muxer))
         if self.unpublished is not None:
-            target = file_url(self.unpublished)
+            target = builder_url(self.unpublished)
             options.update(laid_out(self.muxer, self.stamp))
         else:
             target = "pipe:1"

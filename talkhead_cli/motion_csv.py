@@ -39,6 +39,7 @@ FASTEST = 240
 """Largest frame rate of a table."""
 
 MAX_LINE = 1 << 16
+MOST_CELLS = 1000
 
 CODE = re.compile(r"(\d{1,3}):(\d{1,2}):(\d{1,2})[:;](\d{1,3}(?:\.\d{1,9})?)", re.ASCII)
 SIDE = re.compile(r"_([LR])$", re.IGNORECASE)
@@ -114,7 +115,7 @@ def read_rows(path: Path, most: int) -> tuple[dict[str, int], list[list[str]]]:
         file.seek(0)
         separator = ";" if head.count(";") > head.count(",") else ","
         try:
-            rows = list(islice(csv.reader(file, delimiter=separator), most))
+            rows = [check_cells(row) for row in islice(csv.reader(file, delimiter=separator), most)]
         except csv.Error as error:
             raise ValueError(f"it is no CSV table: {error}") from error
     columns = find_columns(rows[0] if rows else [])
@@ -124,6 +125,17 @@ def read_rows(path: Path, most: int) -> tuple[dict[str, int], list[list[str]]]:
     if not filled:
         raise ValueError("it has no frames")
     return columns, filled
+
+
+def check_cells(row: list[str]) -> list[str]:
+    """A row of a width that is believed.
+
+    Raises:
+        ValueError: it is too wide.
+    """
+    if len(row) > MOST_CELLS:
+        raise ValueError(f"a row has {len(row)} cells; at most {MOST_CELLS} are read")
+    return row
 
 
 def find_columns(heading: list[str]) -> dict[str, int]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import re
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -10,9 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 from talkhead_cli.encoding import TAGGED, container_options
 from talkhead_cli.errors import DiskFull, MediaError
-from talkhead_cli.ffmpeg_binary import PROTOCOLS, file_url, probe_media
+from talkhead_cli.ffmpeg_binary import PROTOCOLS, file_url, run_captured
 from talkhead_cli.formats import MUXERS
 from talkhead_cli.paths import temporary_beside
+from talkhead_cli.reading import (
+    MAX_BLOCK,
+    duration_of,
+    input_options,
+    probe_media,
+    reading_command,
+    without_levels,
+)
 from talkhead_cli.sound import audio_arguments, encoded_arguments
 from talkhead_cli.watchdog import run_watched
 
@@ -21,14 +31,28 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+LISTENING_SECONDS = 600
+"""To decode the sound of a finished video: hours of it, on a slow machine."""
+
 MAX_OVERHANG_SECONDS = 0.1
 """Audio that is this much longer than the video was stored with the wrong time stamps."""
 
 
 def with_global_options(command: list[str], further: Sequence[str] = ()) -> list[str]:
     """The command with the options that every run of ours has."""
-    usual = ["-hide_banner", "-nostdin", "-loglevel", "error", "-y"]
-    return [command[0], *usual, *further, *command[1:]]
+    usual = ["-hide_banner", "-nostdin", "-loglevel", "error", "-y", "-max_alloc", str(MAX_BLOCK)]
+    given = [os.fsdecode(text.encode("latin-1")) if is_url(text) else text for text in command[1:]]
+    return [command[0], *usual, *further, *given]
+
+
+def builder_url(path: Path) -> str:
+    """A path as ffmpeg-python takes it, which wants text: each byte as a character; `with_global_options` undoes it."""
+    return os.fsencode(file_url(path)).decode("latin-1")
+
+
+def is_url(text: str) -> bool:
+    """Whether an argument was made by `builder_url`: nothing else of ours begins so."""
+    return text.startswith("file:")
 
 
 def join_segments(
@@ -57,7 +81,13 @@ def join_segments(
     muxer = MUXERS[target.suffix.lower()]
     names = segments[0].parent / "segments.txt"
     names.write_text("".join(f"file '{path.name}'\n" for path in segments), encoding="utf-8")
-    pictures = builder.input(file_url(names), format="concat", safe=0, protocol_whitelist=PROTOCOLS)
+    # The one list of files that is read; its own safety check refuses names that are not plain.
+    pictures = builder.input(
+        builder_url(names),
+        format="concat",
+        protocol_whitelist=PROTOCOLS,
+        format_whitelist="concat,mov,matroska",
+    )
     streams = [pictures["v:0"]]
     options: dict[str, Any] = {
         "vcodec": "copy",
@@ -68,10 +98,10 @@ def join_segments(
     if tag is not None and muxer in TAGGED:
         options["vtag"] = tag
     if audio is not None:
-        streams.append(builder.input(file_url(audio), protocol_whitelist=PROTOCOLS)["a:0"])
+        streams.append(builder.input(builder_url(audio), **input_options())["a:0"])
         info = probe_media(audio, ffmpeg)
         options.update(audio_arguments(info.audio_codec, info.audio_rate, muxer))
-    command = builder.output(*streams, file_url(target), **options).compile(ffmpeg)
+    command = builder.output(*streams, builder_url(target), **options).compile(ffmpeg)
     try:
         run_quietly(with_global_options(command), f"{target}: the video could not be joined")
     finally:
@@ -86,17 +116,17 @@ def laid_out(muxer: str, stamp: Stamp | None) -> dict[str, Any]:
 
 def mend_audio(
     path: Path,
-    audio: Path,
+    audio: Path | None,
     seconds: Fraction,
     ffmpeg: str,
     name: str,
     stamp: Stamp | None = None,
 ) -> None:
-    """Encode the audio anew where a copy of it came out longer than the video: its time stamps have gaps.
+    """Encode the audio anew where a copy of it is damaged, or longer than the video: its time stamps have gaps.
 
     Args:
         path: the video, which is replaced.
-        audio: where its sound comes from.
+        audio: where its sound comes from; None where it came through a pipe and only the copy is left.
         seconds: length of the pictures.
         ffmpeg: to run.
         name: of the output, for messages.
@@ -107,23 +137,36 @@ def mend_audio(
     """
     import ffmpeg as builder
 
-    length = probe_media(path, ffmpeg).duration_seconds or 0.0
-    if length <= seconds + MAX_OVERHANG_SECONDS:
+    told = listen(path)
+    late = audio is not None and (duration_of(told) or 0.0) > seconds + MAX_OVERHANG_SECONDS
+    if not late and not damaged(told):
         return
-    log.info("%s: time stamps with gaps, so that the audio is encoded anew", audio)
-    pictures = builder.input(file_url(path))["v:0"]
-    sound = builder.input(file_url(audio), protocol_whitelist=PROTOCOLS)["a:0"]
     muxer = MUXERS[path.suffix.lower()]
+    log.info("%s: damaged, or time stamps with gaps, so that the audio is encoded anew", audio)
+    pictures = builder.input(builder_url(path), **input_options())["v:0"]
+    source = builder.input(builder_url(audio or path), **input_options())["a:0"]
     options: dict[str, Any] = {"vcodec": "copy", **laid_out(muxer, stamp)}
-    options.update(encoded_arguments(probe_media(audio, ffmpeg).audio_rate, muxer))
+    options.update(encoded_arguments(probe_media(audio or path, ffmpeg).audio_rate, muxer))
     mended = temporary_beside(path)
     try:
-        output = builder.output(pictures, sound, file_url(mended), map_metadata=-1, **options)
+        output = builder.output(pictures, source, builder_url(mended), map_metadata=-1, **options)
         command = with_global_options(output.compile(ffmpeg))
         run_quietly(command, f"{name}: the audio could not be encoded")
         mended.replace(path)
     finally:
         mended.unlink(missing_ok=True)
+
+
+def listen(path: Path) -> str:
+    """What ffmpeg prints about a file and while it decodes its sound, which takes a thousandth of its length."""
+    command = reading_command(path, "-nostats", "-loglevel", "level+info")
+    text = run_captured([*command, "-map", "0:a:0?", "-f", "null", "-"], LISTENING_SECONDS)
+    return without_levels(text)
+
+
+def damaged(text: str) -> bool:
+    """Whether sound could not be decoded, by what `listen` was told."""
+    return re.search(r"^(\[[^\]]*\] )*\[(error|fatal)\] ", text, re.MULTILINE) is not None
 
 
 def run_quietly(command: list[str], problem: str) -> None:

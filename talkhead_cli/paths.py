@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -45,6 +46,20 @@ def check_input(path: Path, kind: type[InputError] = InputError) -> None:
         raise kind(f"{path}: cannot be read ({reason})") from error
 
 
+def check_regular(path: Path, kind: type[InputError] = InputError) -> None:
+    """Insist on a file, where there is something, that ends and that can be read twice: no pipe, no device.
+
+    Raises:
+        InputError: or the kind given: it is none.
+    """
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return  # what is wrong then is told by who opens it
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise kind(f"{path}: is not a regular file; give a file that can be read twice")
+
+
 def check_output(
     path: Path, overwrite: bool, inputs: tuple[Path, ...] = (), pictures: bool = False
 ) -> Path:
@@ -67,6 +82,8 @@ def check_output(
         if not folder.is_dir():
             raise InputError(f"{folder}: the output folder is not a folder")
         present = target.exists()
+        if path.is_symlink() and not present:
+            raise InputError(f"{path}: is a link that leads nowhere; remove it")
     except (OSError, RuntimeError, ValueError) as error:
         raise InputError(f"{path}: cannot be written to ({error})") from error
     if present:
@@ -103,9 +120,13 @@ def check_free(path: Path, overwrite: bool, instead: str = "") -> None:
     """Refuse to replace a file unless asked to; `instead` is what else can be done, after "replace it".
 
     Raises:
-        InputError: the file exists.
+        InputError: the file exists, or can never exist.
     """
-    if path.exists() and not overwrite:
+    try:
+        present = path.exists()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror})") from error
+    if present and not overwrite:
         raise InputError(f"{path}: exists already; give --overwrite to replace it{instead}")
 
 

@@ -7,11 +7,13 @@ from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from talkhead_cli.devices import model_errors, resolve_device
 from talkhead_cli.drawing import in_order
 from talkhead_cli.formats import PLANAR
 from talkhead_cli.networks import Networks
@@ -27,6 +29,7 @@ from talkhead_cli.playback import (
     motion_steps,
 )
 from talkhead_cli.settings import DEFAULT_CHUNK
+from talkhead_cli.speech_encoder import hear
 from talkhead_models.appearance import encode_mouths
 from talkhead_models.basis import FaceBasis, Pose
 from talkhead_models.batched.renderer import BatchRenderer
@@ -81,7 +84,6 @@ BATCH_FRAMES = 64
 BATCH_MEMORY = 512 * 2**20
 """Bytes of finished frames that come from a GPU at once."""
 
-
 SHORT_PIECES = 2
 """Parts that a short chunk is drawn in, so that its first frame does not wait for the last."""
 
@@ -106,16 +108,19 @@ class TalkingHeadPipeline:
         """Load the networks.
 
         Args:
-            settings: resolved settings; `device` names a device that exists.
+            settings: of the renders; `device` may be auto.
             networks: already loaded, of the settings' bundle and device.
             batched: see there; None does so on CUDA.
 
         Raises:
-            BundleError: a bundle is missing or damaged.
+            WeightsError: a bundle is missing or damaged.
+            DeviceError: there is no such device, or it has too little memory.
             ValueError: the networks are others than the settings name.
         """
+        settings = settings.model_copy(update={"device": resolve_device(settings.device)})
         self.settings = settings
-        self.networks = networks or Networks.load(settings.bundle, settings.device)
+        with model_errors():
+            self.networks = networks or Networks.load(settings.bundle, settings.device)
         if (self.networks.bundle, self.networks.device) != (settings.bundle, settings.device):
             raise ValueError("the networks are of another bundle or on another device")
         self.generator = performing(self.networks.generator, settings)
@@ -150,6 +155,11 @@ class TalkingHeadPipeline:
     def lip_audio(self) -> LipAudioEncoder | None:
         """The second encoder of speech, where the generator reads features of every kind."""
         return self.networks.lip_audio
+
+    def listen(self, audio: Path | str) -> tuple[SpeechFeatures, int]:
+        """Speech of a recording as `motion` and `render` take it, and the frames that it lasts; errors are `hear`'s."""
+        with model_errors():
+            return hear(Path(audio), self.settings, self.lip_audio, self.ear_plan)
 
     def motion(self, source: MotionSource, num_frames: int | None) -> Iterator[FaceMotion]:
         """The clip's motion at the output frame rate, chunk by chunk, strengths applied.
@@ -378,3 +388,9 @@ class TalkingHeadPipeline:
     def close(self) -> None:
         """Let go of the networks."""
         del self.networks, self.generator
+
+    def __enter__(self) -> TalkingHeadPipeline:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()

@@ -40,6 +40,12 @@ IRRELEVANT = frozenset({"preset", "description", "device", "max_seconds"})
 
 MIN_FPS, MAX_FPS = 5, 120
 
+LARGEST_PRESET = 1 << 16
+"""Bytes."""
+
+LONGEST_SHOWN = 200
+"""Characters of a value, or of a reason, that a message quotes."""
+
 NTSC_RATES = {
     round(float(rate), digits): rate
     for rate in (Fraction(nominal * 1000, 1001) for nominal in (24, 30, 48, 60, 120))
@@ -148,6 +154,16 @@ class RenderSettings(BaseModel):
     label: str = ""
     marking: bool = True
 
+    @classmethod
+    def from_preset(cls, preset: str | None = None, **options: Any) -> RenderSettings:
+        """The settings of a render with a preset, None being the default one; options win. See `resolve_settings`.
+
+        Raises:
+            PresetError: the preset is unknown or holds a wrong key or value.
+            UsageError: an option is out of range.
+        """
+        return resolve_settings(preset, options)
+
     @field_validator("device")
     @classmethod
     def _check_device(cls, value: str) -> str:
@@ -215,6 +231,21 @@ def live_settings(settings: RenderSettings) -> RenderSettings:
     )
 
 
+class PresetLoader(yaml.SafeLoader):
+    """Plain values only: no tags that make objects, and no aliases, which make much of little."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """As always, but of aliases.
+
+        Raises:
+            ComposerError: here is one.
+        """
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise yaml.composer.ComposerError(None, None, "a preset has no aliases", mark)
+        return super().compose_node(parent, index)
+
+
 def load_preset(name_or_path: str) -> dict[str, Any]:
     """The keys of a preset, checked.
 
@@ -223,11 +254,13 @@ def load_preset(name_or_path: str) -> dict[str, Any]:
     """
     path = preset_path(name_or_path)
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if path.stat().st_size > LARGEST_PRESET:
+            raise PresetError(f"{path}: is larger than {LARGEST_PRESET} bytes, and no preset")
+        values = yaml.load(path.read_text(encoding="utf-8"), PresetLoader)
     except OSError as error:
         raise PresetError(f"{path}: the preset cannot be read ({error.strerror})") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        where = " ".join(str(error).split())
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        where = " ".join(str(error).split())[:LONGEST_SHOWN]
         raise PresetError(f"{path}: not a YAML file that can be read ({where})") from error
     if values is None:
         values = {}
@@ -296,4 +329,12 @@ def explain(detail: ErrorDetails) -> str:
     hint = ""
     if isinstance(detail["input"], str) and detail["type"] in {"int_type", "float_type"}:
         hint = "; write numbers without quotes, and 10.0 rather than 1e1"
-    return f"{message}, got {detail['input']!r}{hint}"
+    return f"{message}, got {show_value(detail['input'])}{hint}"
+
+
+def show_value(value: object) -> str:
+    """A value as a message quotes it; one without end is cut, one beyond words is named by its kind."""
+    if isinstance(value, dict | list | tuple) or (isinstance(value, int) and abs(value) >= 10**30):
+        return f"a value of the type {type(value).__name__}"
+    text = repr(value)
+    return text if len(text) <= LONGEST_SHOWN else text[:LONGEST_SHOWN] + "..."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -19,12 +20,20 @@ if TYPE_CHECKING:
     from talkhead_cli.result import Inputs, Performance, RenderResult, Scene
     from talkhead_cli.settings import RenderSettings
 
+SUFFIX = ".json"
+
+LONGEST_NAME = 255
+"""Bytes of a file's name on nearly all file systems."""
+
 VERSIONED = ("torch", "numpy", "mediapipe", "opencv-python")
 
 
 def sidecar_path(output: Path) -> Path:
-    """OUT.json beside OUT.mp4."""
-    return output.with_suffix(".json")
+    """OUT.json beside OUT.mp4; the end of a name is left out where it would be too long for a file."""
+    stem = os.fsencode(output.stem)[: LONGEST_NAME - len(SUFFIX)]
+    if len(stem) < len(os.fsencode(output.stem)):
+        return output.with_name(stem.decode("utf-8", "ignore") + SUFFIX)
+    return output.with_suffix(SUFFIX)
 
 
 def write_sidecar(path: Path, record: dict[str, Any]) -> None:
@@ -36,14 +45,22 @@ def write_sidecar(path: Path, record: dict[str, Any]) -> None:
     """
     temporary = temporary_beside(path)
     try:
-        temporary.write_text(
-            json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
-        )
+        temporary.write_text(to_json(record) + "\n", encoding="utf-8")
         publish(temporary, path)
     except OSError as error:
         raise write_error(path, error) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def to_json(record: dict[str, Any]) -> str:
+    """A record as people read it; paths of bytes that are no text are escaped."""
+    text = json.dumps(record, indent=2, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(record, indent=2)
+    return text
 
 
 def describe(

@@ -158,25 +158,22 @@ def start_ffmpeg(
         ) from error
 
 
-def read_output(
-    process: subprocess.Popen[bytes], watch: Watch, num_bytes: int, name: object
-) -> Iterator[bytes]:
+def read_output(watch: Watch, stream: IO[bytes], num_bytes: int, name: object) -> Iterator[bytes]:
     """What ffmpeg writes to its standard output, to its end.
 
     Args:
-        process: whose standard output is a pipe.
-        watch: of it.
+        watch: of the process.
+        stream: its standard output; it is closed.
         num_bytes: to read at once.
         name: of what it reads, for messages.
 
     Raises:
         MediaError: it was killed, or hung.
     """
-    assert process.stdout is not None
-    with process.stdout:
+    with stream:
         while True:
             with watch.waiting:
-                data = process.stdout.read(num_bytes)
+                data = stream.read(num_bytes)
             if not data:
                 break
             yield data
@@ -184,7 +181,7 @@ def read_output(
 
 
 def run_watched(
-    command: Sequence[str], name: object, *, merged: bool = False, limit: float | None = None
+    command: Sequence[str], name: object, *, merged: bool = False, seconds: float = math.inf
 ) -> subprocess.CompletedProcess[bytes]:
     """Run ffmpeg to its end, and keep what it says.
 
@@ -192,13 +189,15 @@ def run_watched(
         command: its arguments, itself the first.
         name: of what it reads or writes, for messages.
         merged: standard error goes where standard output goes.
-        limit: seconds that it may do nothing; None has the usual patience.
+        seconds: that it may take although it works; who did nothing all that time hung.
 
     Raises:
         MediaError: it hung.
         OSError: it cannot be run.
+        subprocess.TimeoutExpired: it took longer than `seconds`.
     """
-    patience = Patience(min(ffmpeg_patience(), limit or math.inf))
+    patience = Patience(min(ffmpeg_patience(), seconds))
+    spent = 0.0
     # A session of its own: Ctrl-C in the terminal must not end it under a batch's row that is to be finished.
     with subprocess.Popen(
         command,
@@ -213,8 +212,11 @@ def run_watched(
                     out, err = process.communicate(timeout=patience.step)
                     break
                 except subprocess.TimeoutExpired:
+                    spent += patience.step
                     if patience.is_over(process.pid, None):
                         raise MediaError(f"{name}: {say_hung(patience)}") from None
+                    if spent > seconds:
+                        raise
         except BaseException:
             end_process(process)
             raise

@@ -15,6 +15,9 @@ LARGEST_RIFF = 0x7FFF_0000
 MAX_HEADER = 1 << 16
 """Bytes before the samples that are looked through."""
 
+SLOWEST_RATE, FASTEST_RATE = 2000, 768_000
+"""Samples a second outside of which nothing is speech."""
+
 PCM, FLOAT, ALAW, MULAW, EXTENSIBLE = 1, 3, 6, 7, 0xFFFE
 
 FORMATS = {
@@ -86,7 +89,7 @@ def parse_wav(head: bytes) -> WavHeader | None:
     if (
         samples is None
         or channels not in (1, 2)
-        or rate == 0
+        or not SLOWEST_RATE <= rate <= FASTEST_RATE
         or frame_bytes != channels * bits // 8
     ):
         return None

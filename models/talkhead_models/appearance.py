@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from talkhead_models.basis import Pose
-from talkhead_models.bundle import load_bundle, restore
+from talkhead_models.bundle import fitting, load_bundle, restore
 from talkhead_models.motion import APPEARANCE_SIZE
 from talkhead_models.patches import MOUTH, crop_patch, patch_frame
 from talkhead_models.warp import coverage, transform
@@ -165,5 +165,6 @@ def load_appearance_encoder(name: str = "appearance") -> AppearanceEncoder:
         BundleError: the bundle is missing, damaged or does not fit.
     """
     bundle = load_bundle(name)
-    sizes = {**bundle.config, "channels": tuple(bundle.config["channels"])}
-    return restore(AppearanceEncoder(AppearanceConfig(**sizes)), bundle)
+    with fitting(bundle.name, "an appearance encoder"):
+        sizes = {**bundle.config, "channels": tuple(bundle.config["channels"])}
+        return restore(AppearanceEncoder(AppearanceConfig(**sizes)), bundle)

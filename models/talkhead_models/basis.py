@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from talkhead_models import topology as topo
-from talkhead_models.bundle_files import load_arrays
+from talkhead_models.bundle_files import fitting, load_arrays
 
 Array = NDArray[np.float32]
 
@@ -160,7 +160,27 @@ class FaceBasis:
             key: value.astype(np.int32 if key in integer else np.float32)
             for key, value in load_arrays(name).items()
         }
-        return cls(**arrays)
+        with fitting(name, "a face model"):
+            basis = cls(**arrays)
+            basis._check()
+        return basis
+
+    def _check(self) -> None:
+        """Insist on arrays of the right shapes, and on indices of points that there are.
+
+        Raises:
+            ValueError: there is another.
+        """
+        points, count = topo.NUM_POINTS, len(self.expression)
+        shapes = {"mean": (points, 3), "expression": (count, points, 3), "mirror": (count, count)}
+        shapes |= {"identity": (len(self.identity), points, 3), "mirror_points": (points,)}
+        shapes["triangles"] = (len(self.triangles), 3)
+        for name, shape in shapes.items():
+            if getattr(self, name).shape != shape:
+                raise ValueError(f"{name} has the shape {getattr(self, name).shape}, not {shape}")
+        for indices in (self.triangles, self.mirror_points):
+            if indices.min() < 0 or indices.max() >= points:
+                raise ValueError(f"it speaks of points beyond the {points} of a face")
 
     def deltas(self, expression: Array) -> Array:
         """Displacements (T, 478, 3) of expression coefficients (T, K)."""

@@ -18,11 +18,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save_file
 
+from talkhead_models.bundle_files import HEADER_ERRORS
 from talkhead_models.bundle_files import SUFFIX as SUFFIX
 from talkhead_models.bundle_files import SUMS_NAME as SUMS_NAME
 from talkhead_models.bundle_files import WEIGHTS_VARIABLE as WEIGHTS_VARIABLE
 from talkhead_models.bundle_files import BundleError as BundleError
 from talkhead_models.bundle_files import bundle_path as bundle_path
+from talkhead_models.bundle_files import fitting as fitting
 from talkhead_models.bundle_files import list_bundles as list_bundles
 from talkhead_models.bundle_files import read_checked as read_checked
 from talkhead_models.bundle_files import read_header as read_header
@@ -62,8 +64,8 @@ def load_bundle(name_or_path: str | Path) -> Bundle:
     try:
         header = read_header(data)
         tensors = load_tensors(data)
-        config = json.loads(header.pop("config"))
-    except (SafetensorError, KeyError, ValueError, UnicodeDecodeError) as error:
+        config = dict(json.loads(header.pop("config")))
+    except (SafetensorError, *HEADER_ERRORS) as error:
         raise BundleError(
             f"Bundle {path} is damaged ({error}): reinstall talkhead to restore it."
         ) from error
@@ -114,6 +116,6 @@ def save_bundle(
 
 
 def restore(network: Network, bundle: Bundle) -> Network:
-    """A network with a bundle's weights, in single precision and evaluation mode."""
+    """A network with a bundle's weights, in single precision and evaluation mode; to be used under `fitting`."""
     network.load_state_dict({key: value.float() for key, value in bundle.tensors.items()})
     return network.eval()

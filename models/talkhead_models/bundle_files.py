@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,32 @@ SUMS_NAME = "SHA256SUMS.json"
 SUFFIX = ".safetensors"
 
 
+HEADER_ERRORS = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
+"""What comes of reading JSON that is damaged, or that holds something else than it should."""
+
+
 class BundleError(RuntimeError):
     """A bundle is missing, damaged, or not what its name says. The message says which file and what to do."""
+
+
+@contextmanager
+def fitting(name: str, what: str) -> Iterator[None]:
+    """Around the making of a network: what its numbers or sizes stumble over is the bundle's fault.
+
+    Args:
+        name: of the bundle.
+        what: it should be, with its article.
+
+    Raises:
+        BundleError: it is not.
+    """
+    try:
+        yield
+    except BundleError:
+        raise
+    except (*HEADER_ERRORS, RuntimeError, LookupError, ArithmeticError, MemoryError) as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise BundleError(f"Bundle {name} is not {what} ({reason}): reinstall talkhead.") from error
 
 
 def weights_folder() -> Path:
@@ -48,9 +74,19 @@ def list_bundles() -> list[str]:
 
 
 def recorded_sums(folder: Path) -> dict[str, str]:
-    """File name to sha256, as recorded beside the bundles; empty where nothing is recorded."""
+    """File name to sha256, as recorded beside the bundles; empty where nothing is recorded.
+
+    Raises:
+        BundleError: the record is damaged.
+    """
     sums = folder / SUMS_NAME
-    return json.loads(sums.read_text()) if sums.is_file() else {}
+    if not sums.is_file():
+        return {}
+    try:
+        recorded = json.loads(sums.read_text(encoding="utf-8"))
+        return {str(name): str(digest) for name, digest in recorded.items()}
+    except (OSError, *HEADER_ERRORS) as error:
+        raise BundleError(f"{sums} is damaged ({error}): reinstall talkhead.") from error
 
 
 def read_checked(path: Path) -> tuple[bytes, str]:
@@ -76,10 +112,14 @@ def read_checked(path: Path) -> tuple[bytes, str]:
 
 
 def read_header(data: bytes) -> dict[str, str]:
-    """The safetensors `__metadata__` of a file's bytes."""
+    """The safetensors `__metadata__` of a file's bytes.
+
+    Raises:
+        ValueError: or another of `HEADER_ERRORS`: there is no such header.
+    """
     length = int.from_bytes(data[:8], "little")
-    header: dict[str, str] = json.loads(data[8 : 8 + length]).get("__metadata__", {})
-    return header
+    header = json.loads(data[8 : 8 + length]).get("__metadata__", {})
+    return {str(name): str(value) for name, value in header.items()}
 
 
 def load_arrays(name_or_path: str | Path) -> dict[str, NDArray[Any]]:
@@ -95,7 +135,7 @@ def load_arrays(name_or_path: str | Path) -> dict[str, NDArray[Any]]:
     data, _ = read_checked(path)
     try:
         return load(data)
-    except (SafetensorError, KeyError, ValueError) as error:
+    except (SafetensorError, *HEADER_ERRORS) as error:
         raise BundleError(
             f"Bundle {path} is damaged ({error}): reinstall talkhead to restore it."
         ) from error

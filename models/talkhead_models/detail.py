@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from talkhead_models.bundle import load_bundle, restore
+from talkhead_models.bundle import fitting, load_bundle, restore
 from talkhead_models.refiner import Block
 
 WINDOW = (slice(24, 80), slice(12, 84))
@@ -86,4 +86,5 @@ def load_detail(name: str = "detail") -> Detail:
         BundleError: the bundle is missing, damaged or does not fit.
     """
     bundle = load_bundle(name)
-    return restore(Detail(DetailConfig(**bundle.config)), bundle)
+    with fitting(bundle.name, "a network of detail"):
+        return restore(Detail(DetailConfig(**bundle.config)), bundle)

@@ -18,7 +18,7 @@ from talkhead_models.autoencoder import (
     JointAutoencoder,
     MotionAutoencoder,
 )
-from talkhead_models.bundle import Bundle, BundleError, load_bundle
+from talkhead_models.bundle import Bundle, fitting, load_bundle
 from talkhead_models.denoiser import Denoiser, DenoiserConfig
 from talkhead_models.generator import GeneratorParts, MotionGenerator
 from talkhead_models.lip_guide import LipGuide, LipGuideConfig
@@ -91,7 +91,7 @@ def generator_from_bundle(bundle: Bundle, device: str = "cpu") -> MotionGenerato
         BundleError: the bundle is not a motion generator's, or of another version.
     """
     config = bundle.config
-    try:
+    with fitting(bundle.name, "a motion generator of this version"):
         geometry = load_part(bundle, "autoencoder")
         autoencoder: Autoencoder = geometry
         if "appearance" in config:
@@ -108,12 +108,6 @@ def generator_from_bundle(bundle: Bundle, device: str = "cpu") -> MotionGenerato
             load_guide(bundle),
         )
         return MotionGenerator(autoencoder, denoiser, parts, device)
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise BundleError(
-            f"Bundle {bundle.name} is no motion generator of this version ({reason}):"
-            " reinstall talkhead."
-        ) from error
 
 
 def load_motion_generator(name: str | Path = "talkhead", device: str = "cpu") -> MotionGenerator:

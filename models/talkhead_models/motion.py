@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,6 +99,43 @@ class FaceMotion:
         if not appearance.shape[1]:
             appearance = np.zeros((len(array), APPEARANCE_SIZE), np.float32)
         return cls(expression, lids, gaze, rotation, translation, Fraction(fps), appearance)
+
+    @classmethod
+    def load(cls, path: Path | str) -> FaceMotion:
+        """Read a .npz file of motion, as `save` and `talkhead render --motion-out` write it.
+
+        Raises:
+            OSError: the file cannot be read.
+            ValueError: it holds no motion of a face, or more than ten minutes.
+        """
+        from talkhead_models.motion_npz import MAX_SECONDS, UNREADABLE, check_motion, read_npz
+
+        try:
+            motion = read_npz(Path(path)).motion
+            check_motion(motion, MAX_SECONDS)
+        except UNREADABLE as error:
+            raise ValueError(f"{path}: not a motion file that can be used ({error})") from error
+        return motion
+
+    def save(self, path: Path | str) -> None:
+        """Write a .npz file, which `talkhead render --motion-in` and `load` read; an existing one is replaced.
+
+        Raises:
+            OSError: it cannot be written.
+            ValueError: the name ends otherwise.
+        """
+        from talkhead_models.motion_npz import StoredMotion, write_npz
+
+        if Path(path).suffix.lower() != ".npz":
+            raise ValueError(f"{path}: the name of a motion file ends in .npz")
+        path = Path(path)
+        unfinished = path.with_name(f".{path.name}.part")
+        try:
+            with unfinished.open("wb") as file:
+                write_npz(file, StoredMotion(self))
+            unfinished.replace(path)
+        finally:
+            unfinished.unlink(missing_ok=True)
 
     def __getitem__(self, index: slice) -> FaceMotion:
         """A run of frames."""

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from talkhead_models.bundle import load_bundle, restore
+from talkhead_models.bundle import fitting, load_bundle, restore
 
 
 @dataclass(frozen=True)
@@ -219,8 +219,9 @@ def load_refiner(name: str) -> Refiner:
         BundleError: the bundle is missing, damaged or does not fit.
     """
     bundle = load_bundle(name)
-    sizes = {**bundle.config, "channels": tuple(bundle.config["channels"])}
-    network = restore(Refiner(RefinerConfig(**sizes)), bundle)
+    with fitting(bundle.name, "a refiner"):
+        sizes = {**bundle.config, "channels": tuple(bundle.config["channels"])}
+        network = restore(Refiner(RefinerConfig(**sizes)), bundle)
     # A fifth faster on a CPU; the same numbers.
     for parameter in network.parameters():
         if parameter.dim() == 4:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from talkhead_models.bundle import Bundle, BundleError, load_bundle
+from talkhead_models.bundle import Bundle, fitting, load_bundle
 
 NUM_MELS = 80
 """Mel bands of the input."""
@@ -370,18 +370,13 @@ def restore_encoder(
     Raises:
         BundleError: the bundle holds another network.
     """
-    try:
+    with fitting(bundle.name, what):
         encoder = encoder_class(SpeechConfig.from_mapping(bundle.config))
         state = {key: tensor.float() for key, tensor in bundle.tensors.items()}
         counters = {
             k: v for k, v in encoder.state_dict().items() if k.endswith("num_batches_tracked")
         }
         encoder.load_state_dict(state | counters)
-    except (RuntimeError, TypeError, ValueError) as error:
-        first_line = str(error).splitlines()[0]
-        raise BundleError(
-            f"Bundle {bundle.name} is not {what} ({first_line}): reinstall talkhead."
-        ) from error
     return encoder.eval().requires_grad_(False)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from talkhead_cli.console import Event
+from talkhead_cli.console import printable as printable
 
 KEPT_FINISHED = 50
 """Other finished rows that are remembered: more than any terminal shows."""
@@ -162,13 +163,6 @@ def made_words(event: Event) -> str:
     if not frames or not elapsed:
         return ""
     return f"{count(frames, 'frame')} in {elapsed:.1f} s, {frames / elapsed:.1f} frames/s"
-
-
-def printable(text: str) -> str:
-    """A text without control characters: file names may hold any, and logs and terminals obey them."""
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
-    )
 
 
 def count(number: int, noun: str) -> str:

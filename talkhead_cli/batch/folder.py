@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from talkhead_cli.batch.job import RUN_FOLDER
-from talkhead_cli.errors import write_error
+from talkhead_cli.errors import InputError, write_error
 
 
 def make_folder(out_dir: Path) -> list[Path]:
@@ -19,6 +19,8 @@ def make_folder(out_dir: Path) -> list[Path]:
         InputError: it cannot be made.
     """
     folder = out_dir / RUN_FOLDER
+    if folder.is_symlink():
+        raise InputError(f"{folder}: is a link; remove it, the state of a run is kept here")
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -44,6 +44,7 @@ class BatchRequest:
         max_failures: start no more rows once so many have failed; None goes on.
         skip_faulty: render the good rows although others have faults; those count as failed.
         overwrite: outputs that exist may be replaced.
+        allow_outside: outputs may lie outside `out_dir`.
         sidecar: write a JSON file beside each video.
         dry_run: stop when everything is checked; nothing is written.
         signing: what a C2PA manifest in every video is signed with; None signs none.
@@ -66,6 +67,7 @@ class BatchRequest:
     max_failures: int | None = None
     skip_faulty: bool = False
     overwrite: bool = False
+    allow_outside: bool = False
     sidecar: bool = True
     dry_run: bool = False
     signing: Signing | None = None

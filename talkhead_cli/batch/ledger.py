@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any
 
 from talkhead_cli.batch.job import RUN_FOLDER, Fault, Job, Outcome
-from talkhead_cli.batch.records import Record, Run, State, to_record, to_values
+from talkhead_cli.batch.records import Record, Run, State, name_below, to_record, to_values
 from talkhead_cli.errors import DiskFull, InputError, TalkheadError
 
 LEDGER = "ledger.sqlite3"
@@ -188,10 +188,7 @@ class Ledger:
 
     def relative(self, output: str) -> str:
         """An output's path below the output folder: what a row is known by."""
-        try:
-            return Path(output).relative_to(self.out_dir.absolute()).as_posix()
-        except ValueError:  # one of the two was told by way of a symbolic link
-            return Path(output).resolve().relative_to(self.out_dir.resolve()).as_posix()
+        return name_below(self.out_dir, output)
 
     # Facts
 

@@ -29,6 +29,11 @@ from talkhead_cli.errors import BatchFileError
 STANDARD = "-"
 """In place of a path: standard input."""
 
+LARGEST = 1 << 28
+"""Bytes of a manifest: a thousand of each of 250,000 rows."""
+
+MOST_COLUMNS = 1000
+
 DELIMITERS = (",", ";", "\t")
 
 
@@ -88,7 +93,8 @@ def read_manifest(manifest: Path | str) -> Sheet:
         return parse_manifest(read_standard_input(), name_of(manifest), None, Path.cwd())
     path = Path(manifest)
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(LARGEST + 1)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise BatchFileError(f"{path}: the manifest cannot be read ({reason})") from error
@@ -103,15 +109,17 @@ def read_standard_input() -> bytes:
     """
     if sys.stdin is None or sys.stdin.isatty():
         raise BatchFileError("manifest -: nothing is piped into standard input")
-    return sys.stdin.buffer.read()
+    return sys.stdin.buffer.read(LARGEST + 1)
 
 
 def parse_manifest(data: bytes, name: str, path: Path | None, folder: Path) -> Sheet:
     """Read a manifest's bytes; `path` decides by its suffix, else the first character does.
 
     Raises:
-        BatchFileError: it is empty, or not text in UTF-8.
+        BatchFileError: it is empty, too large, or not text in UTF-8.
     """
+    if len(data) > LARGEST:
+        raise BatchFileError(f"{name}: is larger than {LARGEST >> 20} MiB; split the manifest")
     text = decode(data, name)
     lines = io.StringIO(text, newline=None).readlines()
     first = next((line.strip() for line in lines if not is_passed_over(line)), "")
@@ -192,6 +200,8 @@ class CsvSheet:
         self._line = record.line
         if record.problem:
             return self._fault(0, record.line, "", record.problem)
+        if len(record.cells) > MOST_COLUMNS:
+            return self._fault(0, record.line, "", too_wide(len(record.cells)))
         names = [normalize(cell) for cell in record.cells]
         if not set(names) & set(COLUMNS) and not set(names) & set(OTHER_NAMES):
             return self._fault(
@@ -299,6 +309,8 @@ class JsonSheet:
             )
         if not is_object(text, pairs):
             return self._fault(line, "", 'not a JSON object; write {"portrait": ..., "audio": ...}')
+        if len(pairs) > MOST_COLUMNS:
+            return self._fault(line, "", too_wide(len(pairs)))
         cells: dict[str, Any] = {}
         carried: dict[str, str] = {}
         for key, value in pairs:
@@ -324,6 +336,11 @@ class JsonSheet:
             # Told once, of all: programs that write such files write the same keys into every line.
             self._unknown.add(name)
             self._fault(line, key, unknown_column(key), row=0)
+
+
+def too_wide(count: int) -> str:
+    """What to say of more columns than anyone means."""
+    return f"{count} columns are more than the {MOST_COLUMNS} that are read; remove some"
 
 
 def is_object(text: str, pairs: object) -> bool:

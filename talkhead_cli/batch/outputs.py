@@ -31,7 +31,7 @@ class OutputChecker:
     """Places the outputs of a manifest.
 
     Args:
-        request: `out_dir`, `sidecar`, `overwrite`, `resume` and `signing` matter.
+        request: `out_dir`, `sidecar`, `overwrite`, `resume`, `signing` and `allow_outside` matter.
         inputs: what each file that must not be replaced is, by its identity.
         is_ours: whether an output was made by an earlier run in this folder.
 
@@ -109,8 +109,8 @@ class OutputChecker:
             return problem
         inside = os.path.relpath(path, self._folder)
         parts = Path(inside).parts
-        if not parts or parts[0] == "..":
-            return f"{shown}: lies outside the output folder; give a path inside it"
+        if not parts or (parts[0] == ".." and not self._request.allow_outside):
+            return f"{shown}: lies outside the output folder; give a path inside it, or --allow-outside"
         if parts[0].lower() == RUN_FOLDER:
             return f"{shown}: the folder {RUN_FOLDER} belongs to the run; choose another"
         if any(len(os.fsencode(part)) > MAX_NAME_BYTES for part in parts):
@@ -131,10 +131,14 @@ class OutputChecker:
     def _parent_problem(self, parent: str) -> str | None:
         if parent == self._folder:
             return None  # told once, for the manifest as a whole
-        real = os.path.realpath(parent)
-        if not f"{real}/".startswith(f"{self._real_folder.rstrip('/')}/"):
-            return f"{parent}: this folder is a link that leads out of the output folder"
+        if self._leads_out(parent):
+            return f"{parent}: this folder is a link that leads out of the output folder; give --allow-outside"
         return self._folder_problem(parent)
+
+    def _leads_out(self, path: str) -> bool:
+        """Whether a path ends outside the output folder, all links followed, and may not."""
+        inside = f"{os.path.realpath(path)}/".startswith(f"{self._real_folder.rstrip('/')}/")
+        return not (inside or self._request.allow_outside)
 
     def _folder_problem(self, folder: str) -> str | None:
         """Why nothing can be written to a folder that is there, or that is still to be made."""
@@ -161,6 +165,8 @@ class OutputChecker:
                 return f"{self._show(target)}: is a link that leads nowhere; remove it"
             except OSError as error:
                 return f"{self._show(target)}: cannot be written to ({error.strerror})"
+            if Path(target).is_symlink() and self._leads_out(target):
+                return f"{self._show(target)}: is a link that leads out of the output folder; remove it"
             wrong = self._file_problem(path, target, found)
             if wrong is not None:
                 return wrong

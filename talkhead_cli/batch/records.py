@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 State = Literal["waiting", "running", "done", "failed"]
+
+
+def name_below(out_dir: Path, output: str) -> str:
+    """What an output is known by: its path below the output folder; where it may lie outside, with `..`."""
+    folder, path = out_dir.absolute(), Path(output)
+    if not path.is_relative_to(folder) and path.resolve().is_relative_to(folder.resolve()):
+        # One of the two was told by way of a symbolic link.
+        folder, path = folder.resolve(), path.resolve()
+    return Path(os.path.relpath(path, folder)).as_posix()
 
 
 @dataclass(frozen=True)

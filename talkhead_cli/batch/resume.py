@@ -14,7 +14,7 @@ from typing import Any
 from talkhead_cli.batch.check import DictFacts, Plan
 from talkhead_cli.batch.job import RUN_FOLDER, BatchRequest, Job, Outcome
 from talkhead_cli.batch.ledger import Ledger
-from talkhead_cli.batch.records import Record
+from talkhead_cli.batch.records import Record, name_below
 from talkhead_cli.batch.worker import OUTCOME, STARTS, STATUS, adopt
 from talkhead_cli.hashing import sha256_of
 from talkhead_cli.marking.consent import consent_in
@@ -77,7 +77,7 @@ class Past:
             key: of its job.
             output: absolute path.
         """
-        name = Path(output).relative_to(self.request.out_dir.absolute()).as_posix()
+        name = name_below(self.request.out_dir, output)
         digest = hashlib.sha256(f"{key}\n{name}".encode("utf-8", "surrogateescape")).hexdigest()
         return str(self.rows_folder / digest[:32])
 
@@ -198,7 +198,7 @@ class Past:
         return None if self.ledger is None else self.ledger.record(self._name(output))
 
     def _name(self, output: str) -> str:
-        return Path(output).relative_to(self.request.out_dir.absolute()).as_posix()
+        return name_below(self.request.out_dir, output)
 
     def _path(self, record: Record) -> str:
         return str(self.request.out_dir.absolute() / record.output)

@@ -56,6 +56,13 @@ def batch(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace existing outputs.")
     ] = False,
+    allow_outside: Annotated[
+        bool,
+        typer.Option(
+            "--allow-outside",
+            help="Outputs may lie outside --out-dir: absolute paths, .. and links.",
+        ),
+    ] = False,
     no_sidecar: Annotated[
         bool, typer.Option("--no-sidecar", help="Do not write a JSON file beside each video.")
     ] = False,
@@ -147,7 +154,17 @@ def batch(
     c2pa_tsa: C2paTsa = None,
     **given: Any,
 ) -> None:
-    """Render the rows of a manifest with a pool of workers; a run that was stopped can go on."""
+    """Render the rows of a manifest with a pool of workers; a run that was stopped can go on.
+
+    Examples:
+
+    \b
+    talkhead batch --template > jobs.csv
+    talkhead batch jobs.csv --out-dir videos --dry-run
+    talkhead batch jobs.csv --out-dir videos --workers 2 --devices cuda:0,cuda:1
+    talkhead batch jobs.csv --out-dir videos --resume --retry-failed
+    talkhead batch --report --out-dir videos
+    """
     from talkhead_cli.batch.view import BatchView
 
     view = use_reporter(context, BatchView(choose_mode(as_json, quiet, verbose), verbose))
@@ -188,6 +205,7 @@ def batch(
         max_failures=1 if fail_fast else max_failures,
         skip_faulty=skip_faulty,
         overwrite=overwrite,
+        allow_outside=allow_outside,
         sidecar=not no_sidecar,
         dry_run=dry_run,
         row_timeout=row_timeout,

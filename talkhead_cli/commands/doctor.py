@@ -14,7 +14,16 @@ def doctor(
     context: typer.Context,
     as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
 ) -> None:
-    """Check the installation: versions, ffmpeg, devices, weights, presets; say what to do."""
+    """Check the installation: versions, ffmpeg, devices, weights, presets; say what to do.
+
+    Ends with the exit code of the first problem.
+
+    Examples:
+
+    \b
+    talkhead doctor
+    talkhead doctor --json
+    """
     choose_reporter(context, as_json=as_json)
 
     from talkhead_cli.doctor import exit_code, run_checks

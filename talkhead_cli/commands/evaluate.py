@@ -39,7 +39,15 @@ def evaluate(
     as_json: JsonObject = False,
     verbose: Verbose = False,
 ) -> None:
-    """Measure a talking-head video: lips, eyes, head, likeness, steadiness, and a real clip."""
+    """Measure a talking-head video: lips, eyes, head, likeness, steadiness, and a real clip.
+
+    Examples:
+
+    \b
+    talkhead evaluate out.mp4
+    talkhead evaluate out.mp4 --portrait portrait.png --audio speech.wav --plot out.png
+    talkhead evaluate out.mp4 --phones speech.phones --json
+    """
     reporter = choose_reporter(context, as_json=as_json, verbose=verbose)
 
     from talkhead_cli.evaluation import EvaluationRequest, evaluate_video

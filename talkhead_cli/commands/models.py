@@ -20,7 +20,13 @@ def list_all(
     context: typer.Context,
     as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
 ) -> None:
-    """Name the weight bundles with their size, origin and hash."""
+    """Name the weight bundles with their size, origin and hash.
+
+    Examples:
+
+    \b
+    talkhead models list
+    """
     choose_reporter(context, as_json=as_json)
 
     from talkhead_cli.weights import describe_bundles
@@ -52,7 +58,14 @@ def verify(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
 ) -> None:
-    """Check every bundle against its recorded hash; ends with 5 when one is not whole."""
+    """Check every bundle against its recorded hash; ends with 5 when one is not whole.
+
+    Examples:
+
+    \b
+    talkhead models verify
+    talkhead models verify talkhead speech
+    """
     choose_reporter(context, as_json=as_json)
 
     from talkhead_cli.weights import verify_bundles

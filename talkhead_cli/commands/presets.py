@@ -17,7 +17,13 @@ def list_all(
     context: typer.Context,
     as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
 ) -> None:
-    """Name the built-in presets."""
+    """Name the built-in presets.
+
+    Examples:
+
+    \b
+    talkhead presets list
+    """
     choose_reporter(context, as_json=as_json)
 
     from talkhead_cli.settings import list_presets, resolve_settings
@@ -36,7 +42,13 @@ def show(
     name: Annotated[str, typer.Argument(help="Name or path of a preset.")],
     as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
 ) -> None:
-    """Print a preset with every key, defaults filled in."""
+    """Print a preset with every key, defaults filled in.
+
+    Examples:
+
+    \b
+    talkhead presets show talkhead > mine.yaml
+    """
     choose_reporter(context, as_json=as_json)
 
     from talkhead_cli.settings import resolve_settings, to_yaml

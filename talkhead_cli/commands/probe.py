@@ -36,6 +36,12 @@ def probe(
     """Tell before rendering what a portrait and a recording are good for.
 
     Ends with 3 when they cannot be rendered.
+
+    Examples:
+
+    \b
+    talkhead probe portrait.png speech.wav
+    talkhead probe group.jpg --face 2 --image found.png
     """
     choose_reporter(context, as_json=as_json, verbose=verbose)
 

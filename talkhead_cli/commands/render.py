@@ -102,7 +102,17 @@ def render(
     ] = "",
     **given: Any,
 ) -> None:
-    """Turn a portrait and a speech recording, or a film of a face, into a talking-head video."""
+    """Turn a portrait and a speech recording, or a film of a face, into a talking-head video.
+
+    Examples:
+
+    \b
+    talkhead render portrait.png speech.wav -o out.mp4
+    talkhead render portrait.png speech.wav -o out.mp4 --seed 3 --fps 30 --size 720 --json
+    talkhead render portrait.png -o out.mp4 --drive clip.mp4
+    talkhead render film.mp4 speech.wav -o dubbed.mp4
+    talkhead render portrait.png - -o - < speech.wav > out.mp4
+    """
     if as_json and output == "-":
         raise typer.BadParameter("--json and -o - both need standard output")
     if resume and (stream or output == "-"):

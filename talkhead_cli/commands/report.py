@@ -41,7 +41,14 @@ def report(
     as_json: JsonObject = False,
     verbose: Verbose = False,
 ) -> None:
-    """Measure the videos of a batch and write a page on which to watch, approve and reject them."""
+    """Measure the videos of a batch and write a page on which to watch, approve and reject them.
+
+    Examples:
+
+    \b
+    talkhead report videos
+    talkhead report clips -o clips/report.html --no-measure
+    """
     reporter = choose_reporter(context, as_json=as_json, verbose=verbose)
     if isinstance(context.obj, Session):
         context.obj.left = LEFT

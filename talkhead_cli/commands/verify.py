@@ -32,6 +32,12 @@ def verify(
     """Look whether videos say that AI has made them: metadata, XMP, C2PA, watermark, JSON file.
 
     Ends with 9 when a mark that is expected is missing or broken, with 3 when a file cannot be read.
+
+    Examples:
+
+    \b
+    talkhead verify out.mp4
+    talkhead verify out.mp4 --c2pa --json
     """
     choose_reporter(context, as_json=as_json, verbose=verbose)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from talkhead_cli.console import OnEvent
 from talkhead_cli.devices import model_errors
@@ -40,6 +41,7 @@ from talkhead_cli.evaluation.stream import (
 )
 from talkhead_cli.evaluation.tracker import FaceChoice, FaceFilm, FaceTracker
 from talkhead_cli.paths import check_input
+from talkhead_cli.settings import RenderSettings
 from talkhead_cli.sidecar import sidecar_path
 from talkhead_cli.timing import Ticker
 
@@ -50,6 +52,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 __all__ = ["EvaluationRequest", "evaluate_video"]
+
+LARGEST_SIDECAR = 1 << 20
+"""Bytes."""
 
 
 @dataclass(frozen=True)
@@ -308,10 +313,23 @@ def read_render_settings(video: Path) -> dict[str, Any]:
     """The settings that the sidecar beside a video names; none where there is none of ours."""
     path = sidecar_path(video)
     try:
+        if not path.is_file() or path.stat().st_size > LARGEST_SIDECAR:
+            return {}
         record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     if not isinstance(record, dict) or "talkhead" not in record:
         return {}
     settings = record.get("settings")
-    return settings if isinstance(settings, dict) else {}
+    if not isinstance(settings, dict):
+        return {}
+    return {key: value for key, value in settings.items() if is_setting(key, value)}
+
+
+def is_setting(key: str, value: object) -> bool:
+    """Whether a render may have been made with this."""
+    try:
+        RenderSettings.model_validate({key: value})
+    except ValidationError:
+        return False
+    return True

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from talkhead_cli.errors import InputError
-from talkhead_cli.paths import check_input
+from talkhead_cli.paths import check_input, check_regular
 
 if TYPE_CHECKING:
     from talkhead_models.speech import SpeechFeatures
@@ -173,6 +173,7 @@ def read_phones(path: Path) -> tuple[Segment, ...]:
         InputError: the file cannot be read, holds something else, or no phone that is known.
     """
     check_input(path)
+    check_regular(path)
     try:
         if path.stat().st_size > LONGEST_FILE:
             raise InputError(f"{path}: is too large for a file of phones; give another")

@@ -16,10 +16,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from talkhead_cli.errors import InputError
-from talkhead_cli.media import PROTOCOLS, ffmpeg_path, file_url, run_captured
-from talkhead_cli.paths import check_input
+from talkhead_cli.ffmpeg_binary import run_captured
+from talkhead_cli.paths import check_input, check_regular
+from talkhead_cli.reading import (
+    REFUSED,
+    Stalled,
+    describe_file,
+    duration_of,
+    patient,
+    reading_command,
+)
 from talkhead_cli.settings import NTSC_RATES
-from talkhead_cli.watchdog import Watch, end_process, run_watched, start_ffmpeg
+from talkhead_cli.watchdog import Watch, end_process, start_ffmpeg
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +35,12 @@ Frame = NDArray[np.uint8]
 
 FASTEST = 240
 """Frames a second beyond which a header is not believed."""
+
+LONGEST_SECONDS = 7200
+"""Of a film: two pictures that say that they are years apart would make a constant rate of billions."""
+
+DECODING_SECONDS = 600
+"""To decode a whole film for its length."""
 
 ENCODER_NAMES = ("h264", "hevc", "av1")
 
@@ -65,20 +79,17 @@ def read_video_header(path: Path) -> VideoHeader:
     check_input(path)
     if path.is_dir():
         raise InputError(f"{path}: is a folder; give a video file")
-    command = [ffmpeg_path(), "-hide_banner", "-nostdin", "-protocol_whitelist", PROTOCOLS]
-    text = run_captured([*command, "-i", file_url(path)])
+    check_regular(path)
+    text = describe_file(path)
+    if REFUSED in text:
+        raise InputError(f"{path}: is of a format that is not opened; give a film such as mp4")
     lines = re.findall(r"^\s+Stream #0:.*?: Video: (.*)$", text, re.MULTILINE)
     lines = [line for line in lines if "(attached pic)" not in line]
     fps = stream_rate(lines[0]) if lines else None
     if fps is None:
         raise InputError(f"{path}: holds no moving picture that ffmpeg can decode; give a video")
-    duration = re.search(r"^  Duration: (\d+):(\d+):([\d.]+)", text, re.MULTILINE)
-    seconds = None
-    if duration:
-        hours, minutes, rest = duration.groups()
-        seconds = int(hours) * 3600 + int(minutes) * 60 + float(rest)
     sound = re.search(r"^\s+Stream #0:.*?: Audio: ", text, re.MULTILINE) is not None
-    return VideoHeader(path, fps, lines[0].split()[0].rstrip(","), seconds, sound)
+    return VideoHeader(path, fps, lines[0].split()[0].rstrip(","), duration_of(text), sound)
 
 
 def stream_rate(line: str) -> Fraction | None:
@@ -109,15 +120,16 @@ class VideoReader:
 
     def __init__(self, path: Path, fps: Fraction, filters: str | None = None) -> None:
         self.path = path
+        self.fps = fps
         self.num_frames = 0
         self.complaint: str | None = None
-        self._command = [ffmpeg_path(), "-hide_banner", "-nostdin", "-v", "error"]
-        self._command += ["-protocol_whitelist", PROTOCOLS, "-i", file_url(path), "-map", "0:V:0"]
+        self._command = [*reading_command(path, "-v", "error", pictures=True), "-map", "0:V:0"]
         # Counted from the file's beginning, so that a picture that starts after its sound stays late; square pixels.
         usual = f"fps={fps}:start_time=0,scale=w='max(2,trunc(iw*sar))':h=ih"
         self._command += ["-vf", filters or usual, "-f", "image2pipe"]
         self._command += ["-c:v", "ppm", "-pix_fmt", "rgb24"]
         self._process: subprocess.Popen[bytes] | None = None
+        self._pictures: IO[bytes] | None = None
         self._errors: IO[bytes] | None = None
         self._watch: Watch | None = None
 
@@ -126,12 +138,14 @@ class VideoReader:
         command = [*self._command, "-"]
         try:
             self._process = start_ffmpeg(
-                command, subprocess.DEVNULL, subprocess.PIPE, self._errors, bufsize=1 << 20
+                command, subprocess.DEVNULL, subprocess.PIPE, self._errors, bufsize=0
             )
         except BaseException:
             self._errors.close()
             raise
         self._watch = Watch(self._process).__enter__()
+        assert self._process.stdout is not None
+        self._pictures = patient(self._process.stdout)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -140,8 +154,8 @@ class VideoReader:
         assert self._watch is not None
         if self._process.poll() is None:
             end_process(self._process)
-        if self._process.stdout is not None:
-            self._process.stdout.close()
+        if self._pictures is not None:
+            self._pictures.close()
         self._process.wait()
         self._watch.__exit__(None, None, None)
         self._errors.close()
@@ -150,18 +164,20 @@ class VideoReader:
         """Frames (H, W, 3) uint8 RGB.
 
         Raises:
-            InputError: not one frame can be decoded.
+            InputError: not one frame can be decoded, or the next takes too long, or there are too many.
             MediaError: ffmpeg was killed, or hung.
         """
         assert self._process is not None
-        assert self._process.stdout is not None
+        assert self._pictures is not None
         assert self._watch is not None
         while True:
             with self._watch.waiting:
-                frame = read_ppm(self._process.stdout)
+                frame = self._next(self._pictures)
             if frame is None:
                 break
             self.num_frames += 1
+            if self.num_frames > LONGEST_SECONDS * self.fps:
+                raise InputError(f"{self.path}: is longer than {LONGEST_SECONDS} seconds; cut it")
             yield frame
         self._watch.wait(self.path)
         self.complaint = self._first_words()
@@ -169,6 +185,12 @@ class VideoReader:
             raise InputError(
                 f"{self.path}: not one frame can be decoded ({self.complaint or 'no reason given'})"
             )
+
+    def _next(self, pictures: IO[bytes]) -> Frame | None:
+        try:
+            return read_ppm(pictures)
+        except Stalled as error:
+            raise InputError(f"{self.path}: cannot be decoded ({error}); convert it") from error
 
     def _first_words(self) -> str | None:
         assert self._errors is not None
@@ -196,10 +218,8 @@ def decoded_seconds(path: Path, stream: str) -> float | None:
         path: the file.
         stream: as ffmpeg's -map names it: "0:v" or "0:a".
     """
-    command = [ffmpeg_path(), "-hide_banner", "-nostdin", "-protocol_whitelist", PROTOCOLS]
-    command += ["-i", file_url(path), "-map", stream, "-f", "null", "-"]
-    result = run_watched(command, path)
-    times = re.findall(r"time=(\d+):(\d+):([\d.]+)", result.stderr.decode("utf-8", "replace"))
+    command = [*reading_command(path, pictures=True), "-map", stream, "-f", "null", "-"]
+    times = re.findall(r"time=(\d+):(\d+):([\d.]+)", run_captured(command, DECODING_SECONDS))
     if not times:
         return None
     hours, minutes, seconds = times[-1]

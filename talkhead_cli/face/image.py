@@ -6,6 +6,7 @@ import io
 import logging
 import warnings
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from talkhead_cli.errors import InputError, UsageError
+from talkhead_cli.paths import check_regular
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -26,8 +28,22 @@ ORIENTATION_TAG = 0x0112
 DEFAULT_BACKGROUND = (255, 255, 255)
 """What shows through a transparent picture when no background colour is given."""
 
-# Formats that start another program, that are no pictures, or that only point at one.
-REFUSED_FORMATS = {"EPS", "WMF", "MPEG", "BUFR", "GRIB", "HDF5", "PDF"}
+FORMATS = (
+    "PNG",
+    "JPEG",
+    "WEBP",
+    "GIF",
+    "BMP",
+    "DIB",
+    "PPM",
+    "TIFF",
+    "JPEG2000",
+    "HEIF",
+    "AVIF",
+    "TGA",
+)
+"""Pillow's names of the formats that are opened; no decoder of another one sees a file."""
+
 DECODE_ERRORS = (
     OSError,
     SyntaxError,
@@ -144,12 +160,13 @@ def open_image(path: Path) -> Image.Image:
     from PIL import Image, UnidentifiedImageError
 
     has_heif = register_heif()
+    check_regular(path)
     try:
         if path.is_dir():
             raise InputError(f"{path}: this is a folder; give a picture file")
         if path.stat().st_size == 0:
             raise InputError(f"{path}: the file is empty (0 bytes)")
-        image = Image.open(path)
+        image = Image.open(path, formats=known_formats(has_heif))
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file") from error
     except PermissionError as error:
@@ -164,14 +181,19 @@ def open_image(path: Path) -> Image.Image:
                 f"{path}: to read HEIC pictures run `pip install pillow-heif`, or export a JPEG or PNG"
             ) from error
         raise InputError(
-            f"{path}: not a picture that can be read; give a JPEG, PNG or the like"
+            f"{path}: not a picture of a format that is opened; give a JPEG, PNG or WebP"
         ) from error
     except DECODE_ERRORS as error:
         raise InputError(f"{path}: cannot be read as a picture ({error})") from error
-    if image.format in REFUSED_FORMATS:
-        image.close()
-        raise InputError(f"{path}: {image.format} files are not accepted; export a JPEG or PNG")
     return image
+
+
+def known_formats(has_heif: bool) -> list[str]:
+    """Those of `FORMATS` that this Pillow can open."""
+    missing = set() if has_heif else {"HEIF"}
+    if find_spec("PIL.AvifImagePlugin") is None:
+        missing.add("AVIF")
+    return [name for name in FORMATS if name not in missing]
 
 
 def register_heif() -> bool:

@@ -96,6 +96,19 @@ class Portrait:
     notes: tuple[str, ...] = ()
     behind: tuple[int, int, int] = DEFAULT_BACKGROUND
 
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        face: str = "largest",
+        backend: str = "mediapipe",
+        background: str | None = None,
+        size: int | None = None,
+        crop: str = "full",
+    ) -> Portrait:
+        """Read a picture, choose a face, and check that it can be animated; see `load_portrait`."""
+        return load_portrait(path, face, backend, background, size, crop)
+
     def matte(self) -> tuple[NDArray[np.float32], tuple[int, int, int] | None]:
         """The person's share of each pixel (H, W) in [0, 1]: of a transparent picture its own alpha, and the colour
         that is behind it in `seen`; of an opaque one the person mask, and None."""

@@ -169,6 +169,7 @@ def inputs(rendered: Rendered, tmp_path_factory: pytest.TempPathFactory) -> Path
     (folder / "empty.mp4").write_bytes(b"")
     (folder / "cut.mp4").write_bytes(rendered.video.read_bytes()[:3000])
     (folder / "words.phones").write_text("Hello there")
+    run_ffmpeg("-f", "lavfi", "-i", "color=s=256x256:r=25:d=0.04", folder / "one.mp4")
     (folder / "playlist.m3u8").write_text(
         "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\nhttp://127.0.0.1:9/a.ts\n#EXT-X-ENDLIST\n"
     )
@@ -191,9 +192,10 @@ GOOD = "GOOD"
         (["text.mp4"], 3, "text.mp4: holds no moving picture"),
         (["empty.mp4"], 3, "empty.mp4: holds no moving picture"),
         (["cut.mp4"], 3, "cut.mp4: not one frame can be decoded"),
-        (["playlist.m3u8"], 3, "playlist.m3u8: holds no moving picture"),
+        (["playlist.m3u8"], 3, "playlist.m3u8: is of a format that is not opened"),
         (["sound.m4a"], 3, "sound.m4a: holds no moving picture"),
-        (["grey.png"], 3, "grey.png: has 1 frame(s)"),
+        (["grey.png"], 3, "grey.png: is of a format that is not opened; give a film"),
+        (["one.mp4"], 3, "one.mp4: has 1 frame(s)"),
         (["short.mp4"], 3, "short.mp4: has 2 frame(s)"),
         (["faceless.mp4"], 3, "no face found in any of its 25 frames"),
         (["tiny.mp4"], 3, "no face found"),

@@ -129,10 +129,11 @@ def test_wheel_holds_what_is_needed_and_no_more(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert "talkhead_cli/presets/talkhead.yaml" in names
     assert "talkhead_models/weights/SHA256SUMS.json" in names
-    assert "talkhead_cli/py.typed" in names
+    assert {"talkhead/py.typed", "talkhead_cli/py.typed", "talkhead_models/py.typed"} <= set(names)
     assert any(name.endswith("licenses/LICENSE") for name in names)
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {
+        "talkhead",
         "talkhead_cli",
         "talkhead_models",
     }
@@ -147,6 +148,9 @@ def test_source_archive_holds_the_training_and_the_tests(wheel: Path) -> None:
         "presets/talkhead.yaml",
         "examples/speech.wav",
         "LICENSE",
+        "Dockerfile",
+        ".github/workflows/test.yml",
+        "docs/commands/render.md",
     } <= names
     assert any(name.startswith("models/training/") for name in names)
     assert not any(name.startswith(("data/", ".venv/", "out/")) for name in names)

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from talkhead_cli.errors import AudioError, DeviceError, WeightsError
 from talkhead_cli.pipeline import TalkingHeadPipeline
 from talkhead_cli.playback import scale_motion
 from talkhead_cli.settings import RenderSettings
@@ -94,3 +95,24 @@ def test_with_alpha_the_person_is_the_same(pipeline, portrait):
     # opaque picture's bands are rounded to 1/32 of a pixel a little differently.
     inside = [cv2.erode(plane, np.ones((5, 5), np.uint8)) == 255 for plane in alpha]
     assert (error[np.stack(inside)] > 2).mean() < 1e-3
+
+
+def test_a_recording_is_heard_as_long_as_it_is(pipeline, short_wav, speech_wav):
+    features, count = pipeline.listen(short_wav)
+    assert count == 30
+    assert features.duration_seconds == pytest.approx(1.2, abs=1e-3)
+    with pytest.raises(AudioError, match="longer than the 2 seconds allowed"):
+        TalkingHeadPipeline(settings(max_seconds=2), pipeline.networks).listen(speech_wav)
+
+
+def test_what_a_pipeline_cannot_have_is_an_error_of_ours():
+    with pytest.raises(WeightsError, match="nowhere"):
+        TalkingHeadPipeline(settings(bundle="nowhere"))
+    with pytest.raises(DeviceError, match="cuda:7"):
+        TalkingHeadPipeline(settings(device="cuda:7"))
+
+
+def test_a_pipeline_lets_go_of_its_networks():
+    with TalkingHeadPipeline(settings(device="auto")) as pipeline:
+        assert pipeline.settings.device != "auto"
+    assert not hasattr(pipeline, "networks")

@@ -56,8 +56,8 @@ def test_it_outlasts_encoding_and_scaling(rendered: Path, tmp_path: Path) -> Non
     [
         ("scale=480:480", ("-c:v", "libx265", "-crf", "28")),
         ("scale=-2:720", ("-c:v", "libvpx-vp9", "-crf", "34", "-b:v", "0", "-cpu-used", "5")),
-        ("fps=30", X264),
-        ("eq=brightness=0.05:contrast=1.1", X264),
+        ("fps=30", ("-c:v", "libx264", "-crf", "22")),
+        ("eq=brightness=0.05:contrast=1.1", ("-c:v", "libx264", "-crf", "22")),
         ("pad=iw*2:ih:-1:-1", ("-c:v", "libx264", "-crf", "20")),
         ("crop=304:304", ("-c:v", "libx264", "-crf", "20")),
     ],

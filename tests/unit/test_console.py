@@ -8,7 +8,13 @@ import sys
 import pytest
 
 from talkhead_cli import console
-from talkhead_cli.console import Reporter, native_stderr_silenced, setup_logging, write_message
+from talkhead_cli.console import (
+    Reporter,
+    native_stderr_silenced,
+    setup_logging,
+    write_message,
+    write_result,
+)
 
 
 def write_natively(text: str) -> None:
@@ -125,3 +131,17 @@ def test_logging_is_set_up_once_and_by_verbosity(capsys: pytest.CaptureFixture[s
     finally:
         root.handlers, root.level = before
         logging.captureWarnings(False)
+
+
+def test_a_terminal_gets_no_control_characters(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nasty = "a\x1b]0;title\x07\x9b2Jb\nd\udcff"
+    write_message(nasty)
+    assert capsys.readouterr().err == "a\\x1b]0;title\\x07\\x9b2Jb\nd\\udcff\n"
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    write_result("out\x1b[2J.mp4")
+    assert capsys.readouterr().out == "out\\x1b[2J.mp4\n"
+    monkeypatch.setattr("sys.stdout.isatty", lambda: False)
+    write_result("out\x1b[2J.mp4")  # programs get the path as it is
+    assert capsys.readouterr().out == "out\x1b[2J.mp4\n"

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from talkhead_cli.batch.estimate import START_SECONDS, schedule
 from talkhead_cli.batch.job import BatchRequest
 from talkhead_cli.batch.outputs import OutputChecker, identity
+from talkhead_cli.batch.records import name_below
 from talkhead_cli.batch.rows import Draft
 from talkhead_cli.formats import FITS
 from talkhead_cli.settings import RenderSettings
@@ -166,6 +167,52 @@ def test_a_folder_that_leads_elsewhere(tmp_path: Path):
     assert places == {3: "new/c.mp4"}
     assert "leads out of the output folder" in wrong[1]
     assert "is a file where a folder is wanted" in wrong[2]
+
+
+def test_an_output_that_is_a_link_to_elsewhere(tmp_path: Path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (tmp_path / "precious.mp4").write_bytes(b"precious")
+    (tmp_path / "precious.json").write_bytes(b"{}")
+    (out / "inside.mp4").write_bytes(b"old")
+    (out / "a.mp4").symlink_to(tmp_path / "precious.mp4")
+    (out / "b.json").symlink_to(tmp_path / "precious.json")
+    (out / "c.mp4").symlink_to("inside.mp4")
+    outputs = "a.mp4", "b.mp4", "c.mp4"
+    places, wrong = place(out, *outputs, overwrite=True)
+    assert places == {3: "c.mp4"}
+    assert wrong[1] == "a.mp4: is a link that leads out of the output folder; remove it"
+    assert wrong[2] == "b.json: is a link that leads out of the output folder; remove it"
+    assert list(place(out, *outputs, overwrite=True, allow_outside=True)[0]) == [1, 2, 3]
+
+
+def test_outputs_outside_where_that_is_asked_for(tmp_path: Path):
+    out = tmp_path / "out"
+    (tmp_path / "else").mkdir()
+    out.mkdir()
+    (out / "sub").symlink_to(tmp_path / "else")
+    outputs = (
+        "../a.mp4",
+        f"{tmp_path}/else/b.mp4",
+        "sub/c.mp4",
+        ".talkhead/d.mp4",
+        "../../x/../e.mp4",
+    )
+    places, wrong = place(out, *outputs)
+    assert not places
+    assert "--allow-outside" in wrong[1]
+    places, wrong = place(out, *outputs, allow_outside=True)
+    assert places == {1: "../a.mp4", 2: "../else/b.mp4", 3: "sub/c.mp4", 5: "../../e.mp4"}
+    assert "belongs to the run" in wrong[4]
+
+
+def test_what_an_output_is_called_in_the_ledger(tmp_path: Path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (tmp_path / "link").symlink_to(out)
+    assert name_below(out, str(out / "a" / "b.mp4")) == "a/b.mp4"
+    assert name_below(tmp_path / "link", str(out / "b.mp4")) == "b.mp4"
+    assert name_below(out, str(tmp_path / "b.mp4")) == "../b.mp4"
 
 
 def test_an_output_folder_that_cannot_be(tmp_path: Path):

@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 
 from talkhead_cli.errors import DiskFull, InputError, UsageError
 from talkhead_cli.motion_csv import COUNT, RATE, TIMECODE, pick_rate, timecode
-from talkhead_cli.motion_files import WIDTHS, MotionRecorder, load_motion, save_motion
+from talkhead_cli.motion_files import MotionRecorder, load_motion, save_motion
 from talkhead_cli.playback import SavedMotion
 from talkhead_models.arkit import CURVES
 from talkhead_models.basis import FaceBasis
 from talkhead_models.motion import MOTION_SIZE, FaceMotion
+from talkhead_models.motion_npz import WIDTHS
 
 BASIS = FaceBasis.load()
 

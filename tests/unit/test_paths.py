@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from talkhead_cli.batch.folder import make_folder
 from talkhead_cli.errors import InputError
+from talkhead_cli.keeping import kept_parts, parts_folder
 from talkhead_cli.paths import (
+    check_free,
     check_output,
     presets_folder,
     private_folder,
@@ -62,6 +65,45 @@ def test_link_is_followed(tmp_path: Path) -> None:
     (tmp_path / "real.mp4").write_text("x")
     (tmp_path / "link.mp4").symlink_to("real.mp4")
     assert check_output(tmp_path / "link.mp4", overwrite=True) == tmp_path / "real.mp4"
+
+
+def test_link_that_leads_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "link.mp4").symlink_to(tmp_path / "precious" / "new.mp4")
+    for overwrite in (False, True):
+        with pytest.raises(InputError, match="leads nowhere"):
+            check_output(tmp_path / "link.mp4", overwrite=overwrite)
+
+
+def test_name_too_long(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="too long"):
+        check_free(tmp_path / ("x" * 300), overwrite=True)
+
+
+def test_temporary_files_are_private_and_of_names_nobody_can_foresee(tmp_path: Path) -> None:
+    made = {temporary_beside(tmp_path / "out.mp4") for _ in range(20)}
+    assert len(made) == 20
+    for path in made:
+        assert stat.S_IMODE(path.lstat().st_mode) == 0o600
+        assert not path.is_symlink()
+
+
+def test_parts_are_not_kept_behind_a_link(tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "file").write_text("x")
+    out = tmp_path / "out"
+    out.mkdir()
+    parts_folder(out / "a.mp4").symlink_to(precious)
+    with pytest.raises(InputError, match="is a link"), kept_parts(out / "a.mp4", "key"):
+        pass
+    assert (precious / "file").read_text() == "x"
+
+
+def test_state_of_a_run_is_not_kept_behind_a_link(tmp_path: Path) -> None:
+    (tmp_path / "else").mkdir()
+    (tmp_path / ".talkhead").symlink_to(tmp_path / "else")
+    with pytest.raises(InputError, match="is a link"):
+        make_folder(tmp_path)
 
 
 def test_published_file_has_usual_permissions(tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ def test_patterns_never_change() -> None:
     assert hashlib.sha256(again.tobytes()).hexdigest()[:16] == "81e6fa26c8d41faa"
 
 
-@settings(max_examples=8)
+@settings(max_examples=5)
 @given(payloads, st.sampled_from([(128, 128), (180, 320), (512, 512), (640, 360), (404, 720)]))
 def test_a_payload_is_read_back_at_any_size(payload: int, size: tuple[int, int]) -> None:
     import skimage.data
@@ -110,6 +110,7 @@ sizes = st.sampled_from([(128, 128), (320, 180), (512, 512), (90, 333)])
 grains = st.sampled_from([1, 4, 16])
 
 
+@settings(max_examples=20)
 @given(seeds, sizes, grains)
 def test_noise_has_no_watermark(seed: int, size: tuple[int, int], coarse: int) -> None:
     assert not aligned(noise(seed, size, coarse)).found
@@ -124,7 +125,6 @@ def test_nor_has_it_one_that_is_cropped(seed: int, size: tuple[int, int], coarse
 def test_plain_pictures_have_no_watermark() -> None:
     for level in (0, 16, 128, 255):
         assert not aligned(np.full((200, 300), level, np.float32)).found
-    assert not find_watermark(np.full((200, 300), 128, np.float32)).found
 
 
 def test_a_plain_picture_can_carry_it() -> None:
