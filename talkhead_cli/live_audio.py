@@ -304,13 +304,10 @@ class LiveSound:
 
     def _read(self) -> None:
         """Cut what the decoder gives into blocks."""
-        assert self._decoder is not None
-        assert self._watch is not None
-        decoded = self._decoder.stdout
-        assert decoded is not None
+        assert self._decoder and self._decoder.stdout and self._watch
         cutter = None
         try:
-            for data in read_output(self._watch, decoded, PIECE, self.name):
+            for data in read_output(self._watch, self._decoder.stdout, PIECE, self.name):
                 if cutter is None:
                     self._stream = self._find_stream()
                     cutter = self._cutter("f32le", self._stream.sample_rate)
