@@ -185,9 +185,8 @@ class LiveSound:
             os.close(self._pipe.pop())
 
     def _begin(self, work: Callable[[], None]) -> None:
-        thread = threading.Thread(target=work, name="talkhead-sound", daemon=True)
-        self._threads.append(thread)
-        thread.start()
+        self._threads.append(threading.Thread(target=work, name="talkhead-sound", daemon=True))
+        self._threads[-1].start()
 
     def _input_options(self) -> dict[str, Any]:
         """How ffmpeg reads what comes through the pipe."""
@@ -291,10 +290,8 @@ class LiveSound:
         command = [ffmpeg_path(), "-hide_banner", "-nostats", "-loglevel", "level+info"]
         command += ["-max_alloc", str(MAX_BLOCK), *arguments(options)]
         command += ["-i", url, "-map", "0:a:0", "-ac", "1", "-f", "f32le", "-flush_packets", "1"]
-        stdin = subprocess.PIPE if self.is_piped else subprocess.DEVNULL
-        self._decoder = start_ffmpeg(
-            [*command, "pipe:1"], stdin, subprocess.PIPE, self._errors, bufsize=0
-        )
+        pipe, stdin = subprocess.PIPE, subprocess.PIPE if self.is_piped else subprocess.DEVNULL
+        self._decoder = start_ffmpeg([*command, "pipe:1"], stdin, pipe, self._errors, bufsize=0)
         self._watch = Watch(self._decoder, self._is_silent).__enter__()
         if self._closed.is_set():
             end_process(self._decoder)
@@ -304,7 +301,9 @@ class LiveSound:
 
     def _read(self) -> None:
         """Cut what the decoder gives into blocks."""
-        assert self._decoder and self._decoder.stdout and self._watch
+        assert self._decoder
+        assert self._decoder.stdout
+        assert self._watch
         cutter = None
         try:
             for data in read_output(self._watch, self._decoder.stdout, PIECE, self.name):
