@@ -2,7 +2,8 @@
 #   make demo    render the built-in example to out/demo.mp4
 #   make test    lint, types and tests
 #   make browser drive the report page in Chromium
-#   make kill    kill batches and a long render at random moments and look whether anything is lost (20 minutes)
+#   make faults  all that can go wrong, made to: kills, hung ffmpeg, full disks, clocks, edited files (40 minutes)
+#   make kill    of that, only the batches and the long render that are killed at random moments (30 minutes)
 #   make fuzz    500 damaged inputs through the command line; FUZZ_COUNT, FUZZ_SEED (15 minutes)
 #   make gallery PORTRAITS=folder SPEECH=recording    contact sheets of rendered portraits in out/gallery
 #   make docs    write the pages of commands and the headers of the model cards anew
@@ -18,7 +19,7 @@ EXAMPLE ?= hopper
 FUZZ_COUNT ?= 500
 FUZZ_SEED ?= 0
 
-.PHONY: help demo gallery test lint types tests slow browser kill fuzz format package clean
+.PHONY: help demo gallery test lint types tests slow browser faults kill fuzz format package clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -52,7 +53,11 @@ browser: $(VENV)/.installed-dev
 
 kill: $(VENV)/.installed-dev
 	$(BIN)/python tests/faults/kill_batch.py --kills 20
-	$(BIN)/python tests/faults/kill_long.py --seconds 300
+	$(BIN)/python tests/faults/kill_long.py --seconds 300 --kills 20
+
+faults: $(VENV)/.installed-dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/faults -m "slow or not slow" --deselect tests/faults/test_kill_batch.py
+	$(MAKE) kill
 
 fuzz: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.fuzz.fuzz --count $(FUZZ_COUNT) --seed $(FUZZ_SEED)

@@ -23,7 +23,7 @@ from talkhead_cli.commands.render import render
 from talkhead_cli.commands.report import report as report_command
 from talkhead_cli.commands.verify import verify
 from talkhead_cli.console import debugging, write_json, write_message, write_result
-from talkhead_cli.errors import EXIT_BUG, EXIT_DONE, EXIT_INTERRUPTED, TalkheadError
+from talkhead_cli.errors import EXIT_BUG, EXIT_DONE, EXIT_INTERRUPTED, TalkheadError, known_error
 
 app = typer.Typer(
     name="talkhead",
@@ -90,6 +90,10 @@ def run(arguments: Sequence[str]) -> int:
         report(session, type(error).__name__, " ".join(str(error).split()), error.exit_code)
         return error.exit_code
     except BaseException as error:
+        known = known_error(error)
+        if known is not None:
+            report(session, type(known).__name__, str(known), known.exit_code)
+            return known.exit_code
         write_message(traceback.format_exc().rstrip())
         words = f"this is a bug in talkhead ({type(error).__name__}); please report it with the lines above"
         report(session, "Bug", words, EXIT_BUG)

@@ -31,6 +31,7 @@ from talkhead_cli.reading import (
     patient,
     reading_command,
 )
+from talkhead_cli.watchdog import Watch, end_process, read_output, start_ffmpeg
 from talkhead_cli.wav_header import FASTEST_RATE, LARGEST_RIFF, SLOWEST_RATE
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def read_header(path: Path) -> AudioStream:
 
     Raises:
         AudioError: there is no such file, it is empty, or it has no audio.
-        MediaError: ffmpeg is missing.
+        MediaError: ffmpeg is missing, failed or hung.
     """
     check_file(path)
     text = describe_file(path)
@@ -160,7 +161,7 @@ def decode_blocks(path: Path | str, max_seconds: float | None = None) -> Iterato
     Raises:
         AudioError: the file is empty, not audio, damaged, cut off, shorter than 0.2 s, longer than `max_seconds`, or
             holds no numbers at all.
-        MediaError: ffmpeg is missing.
+        MediaError: ffmpeg is missing, failed or hung.
     """
     path = Path(path)
     yield from decode_stream(path, read_header(path), max_seconds)
@@ -173,7 +174,7 @@ def decode_stream(path: Path, stream: AudioStream, max_seconds: float | None) ->
     command = [*reading_command(path, "-v", "error"), "-map", "0:a:0", "-ac", "1"]
     command += ["-ar", str(stream.sample_rate), "-f", "f32le", "-"]
     with tempfile.TemporaryFile() as errors:
-        blocks = run_decoder(command, BLOCK_SECONDS * stream.sample_rate, errors)
+        blocks = run_decoder(command, BLOCK_SECONDS * stream.sample_rate, errors, path)
         try:
             num_samples = yield from check_blocks(path, stream, blocks, limit)
         except Stalled as error:
@@ -222,25 +223,25 @@ def check_blocks(
     return total
 
 
-def run_decoder(command: list[str], block_samples: int, errors: IO[bytes]) -> Iterator[Array]:
-    """Blocks of 32-bit floats from a process that writes them to its standard output; ended when no longer read."""
-    # A session of its own: Ctrl-C in the terminal must not end it under a batch's row that is to be finished.
-    with subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=errors,
-        bufsize=0,
-        start_new_session=True,
-    ) as process:
+def run_decoder(
+    command: list[str], block_samples: int, errors: IO[bytes], name: object
+) -> Iterator[Array]:
+    """Blocks of 32-bit floats from a process that writes them to its standard output; ended when no longer read.
+
+    Raises:
+        MediaError: it cannot be run, was killed, or hung.
+        Stalled: it is busy and gives nothing.
+    """
+    started = start_ffmpeg(command, subprocess.DEVNULL, subprocess.PIPE, errors, bufsize=0)
+    with started as process, Watch(process) as watch:
         assert process.stdout is not None
         try:
-            with patient(process.stdout) as decoded:
-                while data := decoded.read(block_samples * 4):
-                    yield np.frombuffer(data[: len(data) // 4 * 4], "<f4")
+            decoded = patient(process.stdout)
+            for data in read_output(watch, decoded, block_samples * 4, name):
+                yield np.frombuffer(data[: len(data) // 4 * 4], "<f4")
         finally:
             if process.poll() is None:
-                process.kill()
+                end_process(process)
 
 
 def check_decoded(path: Path | str, stream: AudioStream, num_samples: int, said: list[str]) -> None:
@@ -356,7 +357,7 @@ def extract_features(
 
     Raises:
         AudioError: see `decode_blocks`.
-        MediaError: ffmpeg is missing.
+        MediaError: ffmpeg is missing, failed or hung.
     """
     from talkhead_models.speech import SpeechFeatures
 
@@ -385,7 +386,7 @@ def probe_audio(path: Path | str) -> AudioInfo:
 
     Raises:
         AudioError: see `decode_blocks`; the length is not limited here.
-        MediaError: ffmpeg is missing.
+        MediaError: ffmpeg is missing, failed or hung.
     """
     path = Path(path)
     stream = read_header(path)

@@ -7,7 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from talkhead_cli.errors import DeviceError, OutOfMemory, TalkheadError, WeightsError
+from talkhead_cli.errors import (
+    DeviceError,
+    OutOfMemory,
+    TalkheadError,
+    WeightsError,
+    known_error,
+)
 
 GPU_FILES = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg", "/dev/kfd")
 """One of these is there on a Linux whose GPU torch can use: NVIDIA's, Windows's own for its Linux, AMD's."""
@@ -56,7 +62,8 @@ def model_errors() -> Iterator[None]:
 
     Raises:
         WeightsError: a bundle is missing or damaged.
-        OutOfMemory: the device has too little memory.
+        OutOfMemory: the device, or the machine, has too little memory.
+        DiskFull: there is no room for temporary files.
     """
     try:
         yield
@@ -74,4 +81,7 @@ def model_errors() -> Iterator[None]:
             raise OutOfMemory(
                 "the GPU ran out of memory; give a smaller --size, or use --device cpu"
             ) from error
+        known = known_error(error)
+        if known is not None:
+            raise known from error
         raise

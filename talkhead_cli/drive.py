@@ -36,6 +36,9 @@ MAX_SIDE = 960
 MAX_FPS = Fraction(60)
 """Clips of higher rates are thinned out: faces do not move that fast."""
 
+MARGIN = 0.2
+"""Seconds of a driving clip that are read beyond the sound's end, for the last frames to lie in between."""
+
 MIN_FRAMES = 5
 MAX_LOST = 0.5
 """Share of frames without a face above which there is nothing to go by."""

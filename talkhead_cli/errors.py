@@ -8,7 +8,8 @@ TalkheadError
 │   └── BatchFileError     3   a manifest that cannot be used
 ├── PresetError            4   a preset is unknown or holds a wrong key or value
 ├── WeightsError           5   a weight bundle is missing or damaged
-├── MediaError             6   ffmpeg is missing or failed
+├── MediaError             6   ffmpeg is missing, failed or hung
+│   └── DiskFull           6   there is no room where something is to be written
 └── DeviceError            7   there is no such device
     └── OutOfMemory        7   it has too little memory
 
@@ -17,6 +18,9 @@ argument, so that errors survive the way back from a worker process.
 """
 
 from __future__ import annotations
+
+import errno
+from pathlib import Path
 
 EXIT_DONE = 0
 EXIT_BUG = 1
@@ -80,6 +84,10 @@ class MediaError(TalkheadError):
     exit_code = EXIT_MEDIA
 
 
+class DiskFull(MediaError):
+    """There is no room left where something is to be written."""
+
+
 class DeviceError(TalkheadError):
     """The device asked for does not exist or ran out of memory."""
 
@@ -88,3 +96,43 @@ class DeviceError(TalkheadError):
 
 class OutOfMemory(DeviceError):
     """The device has too little memory."""
+
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""What the system says when a disk, or a user's share of it, is full."""
+
+NO_MEMORY = ("can't allocate memory", "Insufficient memory", "bad_alloc", "Cannot allocate memory")
+"""What torch, OpenCV, C++ and the system say when there is no memory."""
+
+
+def write_error(
+    path: Path | str, error: OSError, what: str = "cannot be written", remedy: str = ""
+) -> TalkheadError:
+    """The error for something that could not be written.
+
+    Args:
+        path: of the file or folder.
+        error: the system's.
+        what: could not be done, where it is not for want of room.
+        remedy: further words for that, with what they begin with.
+    """
+    if error.errno in FULL:
+        return DiskFull(f"{path}: the disk is full; free some space and try again")
+    if error.errno == errno.EFBIG:
+        return MediaError(
+            f"{path}: would become larger than its file system or a limit (ulimit -f) allows; write it elsewhere"
+        )
+    return InputError(f"{path}: {what} ({error.strerror}){remedy}")
+
+
+def known_error(error: BaseException) -> TalkheadError | None:
+    """What an error from below means to the user, where that is plain whatever was being done; else None."""
+    if isinstance(error, OSError) and error.errno in FULL:
+        return DiskFull(
+            f"{error.filename or 'the temporary folder'}: the disk is full; free some space and try again"
+        )
+    if isinstance(error, MemoryError) or any(words in str(error) for words in NO_MEMORY):
+        return OutOfMemory(
+            "the machine ran out of memory; close other programs, or give a smaller --size or fewer --workers"
+        )
+    return None

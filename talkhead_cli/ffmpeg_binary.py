@@ -6,12 +6,14 @@ import logging
 import os
 import re
 import shutil
+import signal
 import subprocess
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
 from talkhead_cli.errors import MediaError
+from talkhead_cli.watchdog import UNABLE, run_watched
 
 log = logging.getLogger(__name__)
 
@@ -72,14 +74,14 @@ def bundled_ffmpeg() -> str | None:
 @lru_cache(maxsize=8)
 def list_encoders(ffmpeg: str) -> frozenset[str]:
     """Names of the encoders an ffmpeg was built with; empty where it does not run."""
-    result = run_captured([ffmpeg, "-hide_banner", "-encoders"])
+    result = run_if_possible([ffmpeg, "-hide_banner", "-encoders"])
     lines = result.splitlines()
     return frozenset(parts[1] for parts in map(str.split, lines) if len(parts) > 1)
 
 
 def ffmpeg_version(ffmpeg: str) -> str:
     """The version an ffmpeg reports, or "unknown"."""
-    found = re.search(r"ffmpeg version (\S+)", run_captured([ffmpeg, "-version"]))
+    found = re.search(r"ffmpeg version (\S+)", run_if_possible([ffmpeg, "-version"]))
     return found.group(1) if found else "unknown"
 
 
@@ -90,21 +92,41 @@ def is_outdated(ffmpeg: str) -> bool:
 
 
 def run_captured(arguments: Sequence[str], seconds: float = 60) -> str:
-    """Both outputs of a short command as text; empty where it cannot be run, or takes longer than `seconds`."""
+    """Both outputs of an ffmpeg that looks at something, as text; that it does not like what it sees is no error.
+
+    Empty where it works for longer than `seconds`: then what it looks at is to blame.
+
+    Raises:
+        MediaError: it cannot be run, was killed, or hung.
+    """
+    name = arguments[0]
     try:
-        result = subprocess.run(
-            arguments,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=seconds,
-            check=False,
-            start_new_session=True,  # Ctrl-C in the terminal is not for it
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
+        result = run_watched(arguments, name, merged=True, seconds=seconds)
+    except OSError as error:
+        raise MediaError(f"{name} cannot be run ({error.strerror}): reinstall ffmpeg") from error
+    except subprocess.TimeoutExpired as error:
+        log.debug("%s: %s", name, error)
+        return ""
+    text = result.stdout.decode("utf-8", "replace")
+    if result.returncode < 0 and -result.returncode != signal.SIGXCPU:
+        raise MediaError(f"{name} was killed by signal {-result.returncode}: reinstall ffmpeg")
+    if result.returncode in UNABLE:
+        last = "".join(text.strip().splitlines()[-1:])
+        raise MediaError(f"{name} cannot be run ({last}): reinstall ffmpeg")
+    return text
+
+
+def run_if_possible(arguments: Sequence[str]) -> str:
+    """As `run_captured`, but empty where it cannot be run.
+
+    Raises:
+        MediaError: it hung.
+    """
+    try:
+        return run_watched(arguments, arguments[0], merged=True).stdout.decode("utf-8", "replace")
+    except OSError as error:
         log.debug("%s: %s", arguments[0], error)
         return ""
-    return result.stdout.decode("utf-8", "replace")
 
 
 def file_url(path: str | Path) -> str:

@@ -11,6 +11,7 @@ from talkhead_cli.encoding import device_arguments, picture_options
 from talkhead_cli.errors import MediaError
 from talkhead_cli.ffmpeg_binary import ffmpeg_path, list_encoders
 from talkhead_cli.formats import ENCODERS
+from talkhead_cli.watchdog import run_watched
 
 log = logging.getLogger(__name__)
 
@@ -87,15 +88,8 @@ def works(ffmpeg: str, codec: str, encoder: str, width: int, height: int) -> boo
     command = output.compile(ffmpeg)
     before = [*device_arguments(encoder), "-hide_banner", "-nostdin", "-loglevel", "error"]
     try:
-        result = subprocess.run(
-            [command[0], *before, *command[1:]],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=TRIAL_SECONDS,
-            check=False,
-            start_new_session=True,  # Ctrl-C in the terminal is not for it
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
+        result = run_watched([command[0], *before, *command[1:]], encoder, seconds=TRIAL_SECONDS)
+    except (OSError, MediaError, subprocess.TimeoutExpired) as error:
         log.debug("%s: %s", encoder, error)
         return False
     log.debug("%s: %s", encoder, result.stderr.decode("utf-8", "replace").strip()[-300:])

@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from talkhead_cli.errors import InputError
+from talkhead_cli.errors import InputError, write_error
 from talkhead_cli.hashing import sha256_of
 from talkhead_cli.segments import FOLDER
 from talkhead_cli.settings import IRRELEVANT, RenderSettings
@@ -88,9 +88,7 @@ def kept_parts(target: Path, key: str) -> Iterator[Path]:
         check_own(folder)
         lock = (folder / KEY).open("a+", encoding="utf-8")
     except OSError as error:
-        raise InputError(
-            f"{folder}: parts of the video cannot be kept ({error.strerror})"
-        ) from error
+        raise write_error(folder, error, "parts of the video cannot be kept") from error
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -104,9 +102,11 @@ def kept_parts(target: Path, key: str) -> Iterator[Path]:
         for path in others:
             if not known or path.name.startswith(".talkhead-"):
                 remove(path)
-        lock.truncate(0)
-        lock.write(key)
-        lock.flush()
+        try:
+            lock.truncate(0)
+            os.write(lock.fileno(), key.encode())
+        except OSError as error:
+            raise write_error(folder, error, "parts of the video cannot be kept") from error
         finished = False
         try:
             yield folder

@@ -21,6 +21,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from queue import Full, Queue
@@ -42,6 +43,7 @@ from talkhead_cli.mel import Array
 from talkhead_cli.reading import MAX_BLOCK, arguments, input_options, without_levels
 from talkhead_cli.sample_blocks import BARE, BlockCutter
 from talkhead_cli.sound import PipedSound
+from talkhead_cli.watchdog import Watch, end_process, read_output, start_ffmpeg
 from talkhead_cli.wav_header import WavHeader, is_complete, parse_wav
 
 log = logging.getLogger(__name__)
@@ -87,6 +89,8 @@ class LiveSound:
         self._samples: Queue[Array | None] = Queue(round(WAITING_SECONDS / block_seconds))
         self._backlog = Backlog()
         self._decoder: subprocess.Popen[bytes] | None = None
+        self._watch: Watch | None = None
+        self._receiving = self._received = False
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed in __exit__
         self._threads: list[threading.Thread] = []
         self._wake, self._woken = os.pipe()
@@ -114,11 +118,13 @@ class LiveSound:
         self._backlog.abandon()
         self.let_go()
         if self._decoder is not None:
-            self._decoder.kill()
+            end_process(self._decoder)
         for thread in self._threads:
             thread.join()
         if self._decoder is not None:
             self._decoder.wait()
+        if self._watch is not None:
+            self._watch.__exit__(None, None, None)
         for descriptor in (self._wake, self._woken):
             os.close(descriptor)
         self._errors.close()
@@ -163,7 +169,11 @@ class LiveSound:
         self._pipe.append(reading)
         self._begin(lambda: self._feed(writing))
         options = self._input_options() | {"thread_queue_size": 64}
-        return PipedSound(reading, stream.codec, stream.sample_rate, options)
+        return PipedSound(reading, stream.codec, stream.sample_rate, options, self._is_silent)
+
+    def _is_silent(self) -> bool:
+        """Whether whoever sends the sound is waited for."""
+        return self._receiving and not self._received
 
     def stop(self) -> None:
         """Hand on nothing of what arrives from now on."""
@@ -175,9 +185,8 @@ class LiveSound:
             os.close(self._pipe.pop())
 
     def _begin(self, work: Callable[[], None]) -> None:
-        thread = threading.Thread(target=work, name="talkhead-sound", daemon=True)
-        self._threads.append(thread)
-        thread.start()
+        self._threads.append(threading.Thread(target=work, name="talkhead-sound", daemon=True))
+        self._threads[-1].start()
 
     def _input_options(self) -> dict[str, Any]:
         """How ffmpeg reads what comes through the pipe."""
@@ -206,6 +215,7 @@ class LiveSound:
                 self._start_decoder("pipe:0", self._input_options())
                 self._pass_on(first)
             self._backlog.end()
+            self._received = True
             # What follows the samples is read as well, so that the sender does not come to grief.
             while self._receive():
                 pass
@@ -258,7 +268,9 @@ class LiveSound:
     def _receive(self) -> bytes:
         """The next bytes of the pipe, nothing at its end or when told to stop."""
         assert isinstance(self._source, int)
+        self._receiving = True
         ready, _, _ = select.select([self._source, self._wake], [], [])
+        self._receiving = False
         if self._wake in ready:
             return b""
         data = os.read(self._source, PIECE)
@@ -278,34 +290,27 @@ class LiveSound:
         command = [ffmpeg_path(), "-hide_banner", "-nostats", "-loglevel", "level+info"]
         command += ["-max_alloc", str(MAX_BLOCK), *arguments(options)]
         command += ["-i", url, "-map", "0:a:0", "-ac", "1", "-f", "f32le", "-flush_packets", "1"]
-        piped = isinstance(self._source, int)
-        # A session of its own: Ctrl-C in the terminal must reach us and not ffmpeg, which would end the sound.
-        self._decoder = subprocess.Popen(
-            [*command, "pipe:1"],
-            bufsize=0,
-            stdin=subprocess.PIPE if piped else subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            start_new_session=True,
-        )
+        pipe, stdin = subprocess.PIPE, subprocess.PIPE if self.is_piped else subprocess.DEVNULL
+        self._decoder = start_ffmpeg([*command, "pipe:1"], stdin, pipe, self._errors, bufsize=0)
+        self._watch = Watch(self._decoder, self._is_silent).__enter__()
         if self._closed.is_set():
-            self._decoder.kill()
+            end_process(self._decoder)
         self._begin(self._read)
 
     # The reader's and the feeder's threads.
 
     def _read(self) -> None:
         """Cut what the decoder gives into blocks."""
-        assert self._decoder is not None
-        assert self._decoder.stdout is not None
+        assert self._decoder
+        assert self._decoder.stdout
+        assert self._watch
         cutter = None
         try:
-            with self._decoder.stdout as decoded:
-                while data := decoded.read(PIECE):
-                    if cutter is None:
-                        self._stream = self._find_stream()
-                        cutter = self._cutter("f32le", self._stream.sample_rate)
-                    cutter.push(data)
+            for data in read_output(self._watch, self._decoder.stdout, PIECE, self.name):
+                if cutter is None:
+                    self._stream = self._find_stream()
+                    cutter = self._cutter("f32le", self._stream.sample_rate)
+                cutter.push(data)
             if cutter is not None:
                 cutter.finish()
         except (OSError, TalkheadError) as error:
@@ -327,10 +332,8 @@ class LiveSound:
     def _put(self, block: Array | None) -> None:
         """Hand a block on as soon as there is room."""
         while not self._closed.is_set():
-            try:
+            with suppress(Full):
                 return self._samples.put(block, timeout=0.1)
-            except Full:
-                continue
         return None
 
     def _feed(self, descriptor: int) -> None:

@@ -28,7 +28,7 @@ from talkhead_cli.encoding import (
     device_arguments,
     picture_options,
 )
-from talkhead_cli.errors import MediaError
+from talkhead_cli.errors import DiskFull, InputError, MediaError, TalkheadError
 from talkhead_cli.ffmpeg_binary import (
     ffmpeg_path,
     ffmpeg_version,
@@ -41,6 +41,8 @@ from talkhead_cli.mux import builder_url, laid_out, mend_audio, with_global_opti
 from talkhead_cli.paths import PendingFile
 from talkhead_cli.reading import MediaInfo, input_options, probe_media
 from talkhead_cli.sound import PipedSound, audio_arguments
+from talkhead_cli.watchdog import Watch, end_process, is_full, start_ffmpeg
+from talkhead_cli.wholeness import check_whole
 
 if TYPE_CHECKING:
     from talkhead_cli.marking.stamp import Stamp
@@ -132,6 +134,7 @@ class VideoWriter:
         self._pending: PendingFile | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._errors: IO[bytes] | None = None
+        self._watch: Watch | None = None
         self._finished = False
 
     @property
@@ -183,11 +186,13 @@ class VideoWriter:
             )
         assert self._process is not None
         assert self._process.stdin is not None
+        assert self._watch is not None
         view = np.ascontiguousarray(frames).reshape(-1).data
         descriptor = self._process.stdin.fileno()
         try:
-            while view:
-                view = view[os.write(descriptor, view) :]
+            with self._watch.waiting:
+                while view:
+                    view = view[os.write(descriptor, view) :]
         except OSError as broken:
             raise self._failure() from broken
         self.num_frames += len(frames)
@@ -214,12 +219,13 @@ class VideoWriter:
             self._process.stdin.close()
         except OSError as broken:
             raise self._failure() from broken
-        if self._process.wait() != 0 or "No space left on device" in self._error_text():
+        if self._wait() != 0 or "No space left on device" in self._error_text():
             raise self._failure()
         written = self.unpublished
         if written is not None:
-            if written.stat().st_size == 0:
+            if not written.exists() or written.stat().st_size == 0:
                 raise self._failure()
+            check_whole(written, self.path, self.num_frames)
             if self.audio is not None:
                 source = self.audio if isinstance(self.audio, Path) else None
                 seconds = self.num_frames / self.fps
@@ -241,23 +247,32 @@ class VideoWriter:
         arguments = self._arguments(ffmpeg)
         log.debug("running %s", arguments)
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed in _discard
-        to_stdout = self.unpublished is None
-        try:
-            # A session of its own: Ctrl-C in the terminal must reach us and not ffmpeg, which would finish the file.
-            self._process = subprocess.Popen(
-                arguments,
-                bufsize=0,
-                stdin=subprocess.PIPE,
-                stdout=sys.stdout.fileno() if to_stdout else subprocess.DEVNULL,
-                stderr=self._errors,
-                start_new_session=True,
-                pass_fds=(self.audio.descriptor,) if isinstance(self.audio, PipedSound) else (),
-            )
-        except OSError as error:
-            raise MediaError(
-                f"{ffmpeg} cannot be run ({error.strerror}): reinstall ffmpeg"
-            ) from error
+        self._process = start_ffmpeg(
+            arguments,
+            subprocess.PIPE,
+            sys.stdout.fileno() if self.unpublished is None else subprocess.DEVNULL,
+            self._errors,
+            bufsize=0,
+            pass_fds=(self.audio.descriptor,) if isinstance(self.audio, PipedSound) else (),
+        )
         enlarge_pipe(self._process)
+        self._watch = Watch(self._process, self._is_held_up).__enter__()
+
+    def _is_held_up(self) -> bool:
+        """Whether ffmpeg waits for somebody else: whoever takes the video, or whoever sends the sound."""
+        if isinstance(self.audio, PipedSound) and self.audio.is_silent():
+            return True
+        return self.unpublished is None and is_full(sys.stdout.fileno())
+
+    def _wait(self) -> int:
+        """Wait until ffmpeg has ended; its exit status.
+
+        Raises:
+            MediaError: it hung.
+        """
+        assert self._watch is not None
+        name = "standard output" if self.unpublished is None else self.path
+        return self._watch.wait(name, signals=False)
 
     def _arguments(self, ffmpeg: str) -> list[str]:
         """The whole command line."""
@@ -316,13 +331,16 @@ class VideoWriter:
         """End ffmpeg and remove what is left; harmless after success."""
         if self._process is not None:
             if self._process.poll() is None:
-                self._process.kill()
+                end_process(self._process)
             if self._process.stdin is not None:
                 try:
                     self._process.stdin.close()
                 except OSError as error:
                     log.debug("closing ffmpeg's standard input: %s", error)
             self._process.wait()
+        if self._watch is not None:
+            self._watch.__exit__(None, None, None)
+            self._watch = None
         if self._errors is not None:
             self._errors.close()
         if self._pending is not None:
@@ -330,17 +348,20 @@ class VideoWriter:
 
     def _error_text(self) -> str:
         assert self._errors is not None
-        self._errors.seek(0)
-        return self._errors.read()[-4000:].decode("utf-8", "replace")
+        size = self._errors.seek(0, os.SEEK_END)
+        self._errors.seek(max(0, size - 4000))
+        return self._errors.read().decode("utf-8", "replace")
 
-    def _failure(self) -> MediaError:
+    def _failure(self) -> TalkheadError:
         """The error for an ffmpeg that died, with its last words."""
-        assert self._process is not None
-        code = self._process.wait()
+        code = self._wait()
         text = self._error_text()
         where = "standard output" if self.unpublished is None else f"{self.path}"
+        if self.unpublished is not None and not self.unpublished.exists():
+            folder = self.unpublished.parent
+            return InputError(f"{folder}: was removed while it was written to; render again")
         if "No space left on device" in text:
-            return MediaError(f"{where}: the disk is full; free some space and render again")
+            return DiskFull(f"{where}: the disk is full; free some space and render again")
         reason = f"was killed by signal {-code}" if code < 0 else f"failed with exit status {code}"
         last = "; ".join(line.strip() for line in text.splitlines()[-3:] if line.strip())
         return MediaError(f"{where}: ffmpeg {reason}" + (f" ({last})" if last else ""))

@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 
-from talkhead_cli.errors import InputError, UsageError
+from talkhead_cli.errors import InputError, UsageError, write_error
 from talkhead_cli.motion_csv import csv_text, read_csv
 from talkhead_cli.paths import check_output, check_regular, publish, temporary_beside
 from talkhead_cli.playback import MotionSource, SavedMotion
@@ -126,6 +127,7 @@ def save_motion(path: Path | str, saved: SavedMotion | FaceMotion, overwrite: bo
     Raises:
         UsageError: the name ends otherwise.
         InputError: it cannot be written.
+        DiskFull: there is no room for it.
     """
     path = Path(path)
     saved = saved if isinstance(saved, SavedMotion) else SavedMotion(saved)
@@ -133,13 +135,15 @@ def save_motion(path: Path | str, saved: SavedMotion | FaceMotion, overwrite: bo
     temporary = temporary_beside(target)
     try:
         if path.suffix.lower() == ".npz":
-            with temporary.open("wb") as file:
-                write_npz(file, StoredMotion(saved.motion, saved.chunks, saved.generated))
+            # Not into the file at once: numpy and a full disk leave a file behind that cannot be closed.
+            buffer = io.BytesIO()
+            write_npz(buffer, StoredMotion(saved.motion, saved.chunks, saved.generated))
+            temporary.write_bytes(buffer.getvalue())
         else:
             temporary.write_text(csv_text(saved.motion, FaceBasis.load()), encoding="ascii")
         publish(temporary, target)
     except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror})") from error
+        raise write_error(path, error) from error
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import re
-import subprocess
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from talkhead_cli.encoding import TAGGED, container_options
-from talkhead_cli.errors import MediaError
+from talkhead_cli.errors import DiskFull, MediaError
 from talkhead_cli.ffmpeg_binary import PROTOCOLS, file_url, run_captured
 from talkhead_cli.formats import MUXERS
 from talkhead_cli.paths import temporary_beside
@@ -25,6 +24,7 @@ from talkhead_cli.reading import (
     without_levels,
 )
 from talkhead_cli.sound import audio_arguments, encoded_arguments
+from talkhead_cli.watchdog import run_watched
 
 if TYPE_CHECKING:
     from talkhead_cli.marking.stamp import Stamp
@@ -175,16 +175,12 @@ def run_quietly(command: list[str], problem: str) -> None:
     Raises:
         MediaError: it failed; the message is the problem with its last line.
     """
-    # A session of its own: Ctrl-C in the terminal must not end it under a batch's row that is to be finished.
-    result = subprocess.run(
-        command,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        check=False,
-        start_new_session=True,
-    )
+    try:
+        result = run_watched(command, problem)
+    except OSError as error:
+        raise MediaError(f"{problem}: {command[0]} cannot be run ({error.strerror})") from error
     text = result.stderr.decode("utf-8", "replace")
     if "No space left on device" in text:
-        raise MediaError(f"{problem}: the disk is full; free some space and render again")
+        raise DiskFull(f"{problem}: the disk is full; free some space and render again")
     if result.returncode != 0:
         raise MediaError(f"{problem} ({''.join(text.strip().splitlines()[-1:])})")

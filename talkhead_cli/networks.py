@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from talkhead_models.appearance import AppearanceEncoder, load_appearance_encoder
 from talkhead_models.basis import FaceBasis
-from talkhead_models.bundle import bundle_path, read_checked
+from talkhead_models.bundle import BundleError, bundle_path, read_checked, weights_folder
 from talkhead_models.detail import Detail, load_detail
 from talkhead_models.generator import MotionGenerator
 from talkhead_models.generator_bundle import load_motion_generator
@@ -55,8 +57,13 @@ class Networks:
         """Load them.
 
         Raises:
-            BundleError: a bundle is missing or damaged.
+            BundleError: a bundle is missing, damaged, or not what its name says.
         """
+        with fitting_bundles():
+            return cls._load(bundle, device)
+
+    @classmethod
+    def _load(cls, bundle: str, device: str) -> Networks:
         generator = load_motion_generator(bundle, device=device)
         wide = generator.denoiser.config.feature_size == WIDE_SIZE
         names = ("face-basis", bundle, *REFINERS.values(), DETAIL, APPEARANCE)
@@ -72,3 +79,23 @@ class Networks:
             lip_audio=load_lip_audio(LIP_AUDIO, device) if wide else None,
             hashes={name: read_checked(bundle_path(name))[1] for name in names},
         )
+
+
+@contextmanager
+def fitting_bundles() -> Iterator[None]:
+    """Tell of bundles that are whole and hold another network than their name says.
+
+    Raises:
+        BundleError: one does.
+    """
+    try:
+        yield
+    except BundleError:
+        raise
+    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "state_dict" not in str(error):
+            raise  # the device's
+        words = " ".join(str(error).split())[:200]
+        raise BundleError(
+            f"A bundle in {weights_folder()} is not what its name says ({words}): reinstall talkhead."
+        ) from error

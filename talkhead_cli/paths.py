@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from talkhead_cli.errors import InputError, PresetError
+from talkhead_cli.errors import InputError, PresetError, write_error
+from talkhead_cli.leftovers import PREFIX, PRIVATE_PREFIX, hold, let_go, remove_leftovers
 
 PICTURE_NAME = r"\d{6,}\.png"
 """What the pictures of a folder are called."""
@@ -94,6 +95,7 @@ def check_output(
             raise InputError(f"{path}: exists and is not a regular file; choose another output")
         else:
             check_free(target, overwrite)
+    remove_leftovers(target.parent)
     # Trying is the only sure way: rights do not tell of read-only mounts, nor of what a server thinks of them.
     temporary_beside(target).unlink()
     return target
@@ -133,15 +135,32 @@ def temporary_beside(path: Path) -> Path:
 
     Raises:
         InputError: the folder cannot be written to.
+        DiskFull: it has no room.
     """
-    try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".talkhead-", suffix=path.suffix)
-    except OSError as error:
-        raise InputError(
-            f"{path.parent}: cannot write to the output folder ({error.strerror})"
-        ) from error
-    os.close(handle)
-    return Path(name)
+    while True:
+        try:
+            handle, name = tempfile.mkstemp(dir=path.parent, prefix=PREFIX, suffix=path.suffix)
+            os.close(handle)
+        except OSError as error:
+            raise write_error(path.parent, error, "cannot write to the output folder") from error
+        if hold(Path(name)):
+            return Path(name)
+
+
+def temporary_folder_beside(path: Path) -> Path:
+    """A new empty folder in the folder of `path`, to be renamed to it when complete, or removed.
+
+    Raises:
+        InputError: the folder cannot be written to.
+        DiskFull: it has no room.
+    """
+    while True:
+        try:
+            made = Path(tempfile.mkdtemp(dir=path.parent, prefix=PREFIX))
+        except OSError as error:
+            raise write_error(path.parent, error, "cannot write to the output folder") from error
+        if hold(made):
+            return made
 
 
 def publish(temporary: Path, path: Path) -> None:
@@ -150,6 +169,7 @@ def publish(temporary: Path, path: Path) -> None:
     os.umask(mask)
     temporary.chmod(0o666 & ~mask)
     temporary.replace(path)
+    let_go(temporary)
 
 
 class PendingFile:
@@ -192,6 +212,7 @@ class PendingFile:
 
         Raises:
             InputError: something is in its place by now, or it cannot be put there.
+            DiskFull: there is no room for it.
         """
         if self.on_complete is not None:
             self.on_complete(self.temporary)
@@ -199,15 +220,18 @@ class PendingFile:
         try:
             publish(self.temporary, self.path)
         except OSError as error:
-            raise InputError(f"{self.path}: cannot be put in place ({error.strerror})") from error
+            raise write_error(self.path, error, "cannot be put in place") from error
 
     def discard(self) -> None:
         """Remove what was written; harmless when it is in place."""
         self.temporary.unlink(missing_ok=True)
+        let_go(self.temporary)
 
 
 @contextmanager
 def private_folder() -> Iterator[Path]:
-    """A temporary folder of our own that is gone afterwards, whatever happens."""
-    with tempfile.TemporaryDirectory(prefix="talkhead-", ignore_cleanup_errors=True) as name:
+    """A temporary folder of our own that is gone afterwards; what a kill has left is removed by the next one."""
+    remove_leftovers(Path(tempfile.gettempdir()))
+    with tempfile.TemporaryDirectory(prefix=PRIVATE_PREFIX, ignore_cleanup_errors=True) as name:
+        hold(Path(name))
         yield Path(name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 import tempfile
@@ -16,9 +15,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from talkhead_cli.errors import InputError, MediaError
+from talkhead_cli.errors import write_error
+from talkhead_cli.leftovers import let_go
 from talkhead_cli.marking.xmp import XMP_KEY, build_packet
-from talkhead_cli.paths import check_pictures
+from talkhead_cli.paths import check_pictures, temporary_folder_beside
 
 if TYPE_CHECKING:
     from PIL.PngImagePlugin import PngInfo
@@ -76,13 +76,7 @@ class PictureWriter:
 
     def __enter__(self) -> PictureWriter:
         self._check_free()
-        try:
-            name = tempfile.mkdtemp(prefix=".talkhead-", dir=self.path.parent)
-        except OSError as error:
-            raise InputError(
-                f"{self.path.parent}: cannot write to the output folder ({error.strerror})"
-            ) from error
-        self._folder = Path(name)
+        self._folder = temporary_folder_beside(self.path)
         return self
 
     def __exit__(
@@ -97,6 +91,7 @@ class PictureWriter:
                 self._publish(self._folder)
         finally:
             shutil.rmtree(self._folder, ignore_errors=True)
+            let_go(self._folder)
 
     def write(self, frames: NDArray[np.uint8]) -> None:
         """Write frames.
@@ -106,7 +101,8 @@ class PictureWriter:
 
         Raises:
             ValueError: wrong shape or type.
-            MediaError: the disk is full, say.
+            DiskFull: there is no room for them.
+            InputError: they cannot be written for another reason.
         """
         width, height = self.size
         if frames.ndim != 4 or frames.shape[1:] != (height, width, 4) or frames.dtype != np.uint8:
@@ -120,13 +116,7 @@ class PictureWriter:
             with ThreadPoolExecutor(THREADS) as pool:
                 list(pool.map(save_picture, frames, paths, repeat(self.marks)))
         except OSError as error:
-            if error.errno == errno.ENOSPC:
-                raise MediaError(
-                    f"{self.path}: the disk is full; free some space and render again"
-                ) from error
-            raise MediaError(
-                f"{self.path}: a picture cannot be written ({error.strerror})"
-            ) from error
+            raise write_error(self.path, error, "a picture cannot be written") from error
         self.num_frames += len(frames)
 
     def mark(self, checkpoint: object) -> None:
@@ -154,7 +144,8 @@ class PictureWriter:
         try:
             folder.chmod(0o777 & ~mask)
             if self.path.exists():
-                replaced = Path(tempfile.mkdtemp(prefix=".talkhead-", dir=self.path.parent))
+                # Not by the name of temporary files: what is in it is nobody's to remove should this be killed.
+                replaced = Path(tempfile.mkdtemp(prefix=".replaced-", dir=self.path.parent))
                 self.path.replace(replaced)
             try:
                 folder.replace(self.path)
@@ -163,7 +154,7 @@ class PictureWriter:
                     replaced.replace(self.path)
                 raise
         except OSError as error:
-            raise InputError(f"{self.path}: cannot be put in place ({error.strerror})") from error
+            raise write_error(self.path, error, "cannot be put in place") from error
         if replaced is not None:
             shutil.rmtree(replaced, ignore_errors=True)
 

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from talkhead_cli.errors import AudioError, InputError
+from talkhead_cli.errors import AudioError, InputError, write_error
 from talkhead_cli.paths import publish, temporary_beside
 
 if TYPE_CHECKING:
@@ -86,7 +86,9 @@ def save_annotated(report: PortraitReport, target: Path, background: str | None 
     try:
         picture.save(temporary)
         publish(temporary, target)
-    except (OSError, ValueError, KeyError) as error:
+    except OSError as error:
+        raise write_error(target, error, "the picture cannot be written") from error
+    except (ValueError, KeyError) as error:
         raise InputError(f"{target}: the picture cannot be written ({error})") from error
     finally:
         temporary.unlink(missing_ok=True)

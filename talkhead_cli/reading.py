@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from talkhead_cli.ffmpeg_binary import PROTOCOLS, ffmpeg_path, file_url, run_captured
+from talkhead_cli.patience import LONGEST_STEP, ffmpeg_patience
 
 FORMATS = (
     # Sound.
@@ -40,8 +41,8 @@ MAX_BLOCK = 1 << 30
 HEADER_SECONDS = 30
 """Of processor time, and of waiting, until ffmpeg must have said what a file is."""
 
-STALL_SECONDS = 120
-"""How long a decoder may keep us waiting for its next picture or sound."""
+STALLS = 1.5
+"""So many times the patience with ffmpeg may a decoder that works keep us waiting for its next picture or sound."""
 
 REFUSED = "not on whitelist"
 """What ffmpeg says of a file of another format."""
@@ -135,17 +136,18 @@ def duration_of(text: str) -> float | None:
 
 
 class Stalled(TimeoutError):
-    """A decoder gave nothing for `STALL_SECONDS`."""
+    """A decoder gave nothing for too long, although it works: what it decodes is to blame."""
 
 
-def patient(stream: IO[bytes], seconds: float = STALL_SECONDS) -> io.BufferedReader:
+def patient(stream: IO[bytes], seconds: float | None = None) -> io.BufferedReader:
     """A process's standard output, to be read instead of it: waiting for it has an end.
 
     Args:
         stream: unbuffered, or never read from; closing what is given back closes it.
-        seconds: to wait.
+        seconds: to wait; None waits longer than the watch of a process does that shows no sign of life.
     """
-    return io.BufferedReader(_Patient(stream, seconds), 1 << 20)
+    wait = STALLS * ffmpeg_patience() if seconds is None else seconds
+    return io.BufferedReader(_Patient(stream, wait), 1 << 20)
 
 
 class _Patient(io.RawIOBase):
@@ -165,8 +167,12 @@ class _Patient(io.RawIOBase):
             Stalled: there is nothing for too long.
         """
         descriptor = self._stream.fileno()
-        if not select.select([descriptor], [], [], self._seconds)[0]:
-            raise Stalled(f"nothing has come for {self._seconds:.0f} seconds")
+        left = self._seconds
+        # In steps, so that the time in which we were stopped ourselves does not count.
+        while not select.select([descriptor], [], [], min(LONGEST_STEP, max(0.0, left)))[0]:
+            if left <= 0:
+                raise Stalled(f"nothing has come for {self._seconds:.0f} seconds")
+            left -= LONGEST_STEP
         return os.readv(descriptor, [buffer])
 
     def close(self) -> None:

@@ -33,6 +33,7 @@ from talkhead_cli.sidecar import describe, sidecar_path, used_bundles, write_sid
 from talkhead_cli.speech_encoder import speech_encoder
 from talkhead_cli.standard_input import keep_standard_input
 from talkhead_cli.timing import Clock, Ticker
+from talkhead_cli.unchanged import check_unchanged, unless_changed
 from talkhead_cli.writing import file_writer, write_frames
 
 if TYPE_CHECKING:
@@ -45,9 +46,6 @@ if TYPE_CHECKING:
     from talkhead_models.speech import SpeechEncoder
 
 __all__ = ["OutputOptions", "RenderRun", "render_file", "speech_encoder"]
-
-DRIVE_MARGIN = 0.2
-"""Seconds of a driving clip that are read beyond the sound's end, for the last frames to lie in between."""
 
 
 def ignore_event(event: Event) -> None:
@@ -126,6 +124,7 @@ class RenderRun:
     ) -> RenderResult:
         """See `render_file`."""
         target = self._check_paths(inputs, output)
+        self.stamps = inputs.stamps()
         # While ffmpeg looks at the sound, and mediapipe at the face.
         import_ahead("torch")
         start = {
@@ -139,7 +138,7 @@ class RenderRun:
         self.emit(start)
         if not self.settings.marking:
             self.emit({"event": "warning", "message": UNMARKED})
-        with ExitStack() as stack:
+        with unless_changed(self.stamps, "the render began"), ExitStack() as stack:
             result = self._make(inputs, target, pipeline, stack)
         self.emit(result.to_event())
         return result
@@ -219,15 +218,14 @@ class RenderRun:
     def _load_portrait(self, path: Path) -> Portrait:
         from talkhead_cli.face import load_portrait
 
-        chosen = self.settings
         with self.clock.stage("face"), model_errors():
             portrait = load_portrait(
                 path,
-                face=chosen.face,
-                backend=chosen.face_backend,
-                background=chosen.background,
-                size=chosen.size,
-                crop=chosen.crop,
+                face=self.settings.face,
+                backend=self.settings.face_backend,
+                background=self.settings.background,
+                size=self.settings.size,
+                crop=self.settings.crop,
             )
         self.emit(face_event(portrait))
         self._warn(path, (*portrait.notes, *portrait.occlusions))
@@ -265,12 +263,12 @@ class RenderRun:
             return self._replay(inputs.motion_in, audio, seconds)
         if drive is None:
             return Performance(audio, seconds or 0.0)
-        from talkhead_cli.drive import load_drive
+        from talkhead_cli.drive import MARGIN, load_drive
 
         with self.clock.stage("drive"), model_errors():
             clip = load_drive(
                 drive,
-                (self.settings.max_seconds if seconds is None else seconds) + DRIVE_MARGIN,
+                (self.settings.max_seconds if seconds is None else seconds) + MARGIN,
                 own_sound=audio == drive,
                 relative=self.settings.drive_pose == "relative",
             )
@@ -367,6 +365,8 @@ class RenderRun:
     ) -> RenderResult:
         """The result; all beside the video is in place before it, so that a video in place is a row that is done."""
         motion_out = self.options.motion_out
+        if scene.target is not None:
+            check_unchanged(self.stamps, "the render began")
         if motion_out is not None and self.recorder is not None:
             self.recorder.save(motion_out, self.options.overwrite)
             undo.callback(motion_out.unlink, missing_ok=True)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from talkhead_cli.console import Event
 from talkhead_cli.errors import UsageError
 from talkhead_cli.settings import show_fps
+from talkhead_cli.unchanged import Stamp, read_stamps
 
 if TYPE_CHECKING:
     from talkhead_cli.drive import DrivingClip
@@ -61,6 +62,10 @@ class Inputs:
             raise UsageError(
                 "--style is for generated motion, that of a clip or file has its own: leave it out"
             )
+
+    def stamps(self) -> dict[str, Stamp]:
+        """What the files are now, for who is to see whether they have changed; none of pipes."""
+        return read_stamps(path for path in vars(self).values() if str(path) not in ("None", "-"))
 
     def to_event(self) -> Event:
         """The paths as text, JSON-able; `drive`, `motion_in` and `style` only where there is one."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 import io
 import os
 import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -22,15 +21,17 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from talkhead_cli import __version__
 from talkhead_cli.encoding import TAGS
-from talkhead_cli.errors import InputError, MediaError
+from talkhead_cli.errors import write_error
 from talkhead_cli.ffmpeg_binary import ffmpeg_path
 from talkhead_cli.formats import ENCODERS, FITS
 from talkhead_cli.hashing import sha256_of
 from talkhead_cli.media import VideoWriter
 from talkhead_cli.mux import join_segments, mend_audio
-from talkhead_cli.paths import PendingFile, temporary_beside
+from talkhead_cli.paths import PendingFile, temporary_beside, temporary_folder_beside
 from talkhead_cli.playback import Checkpoint
+from talkhead_cli.wholeness import check_whole
 from talkhead_models.speech import SpeechFeatures
 
 if TYPE_CHECKING:
@@ -67,12 +68,14 @@ def frames_in_segment(fps: Fraction) -> int:
 
 
 def read_segments(folder: Path, suffix: str = ".mp4") -> list[Segment]:
-    """The finished segments from the first on, up to the first that is missing or damaged."""
+    """The finished segments from the first on, up to the first that is missing, damaged or another version's."""
     found: list[Segment] = []
     while True:
         path = segment_path(folder, len(found), suffix)
         try:
             with np.load(path.with_suffix(".npz"), allow_pickle=False) as stored:
+                if stored["version"].tobytes().decode() != __version__:
+                    return found  # another version's frames need not fit
                 digest = stored["sha256"].tobytes().decode()
                 checkpoint = Checkpoint.from_bytes(stored["checkpoint"].tobytes())
             if sha256_of(path) != digest:
@@ -87,11 +90,14 @@ def keep_segment(path: Path, checkpoint: Checkpoint) -> Segment:
 
     Raises:
         InputError: the folder cannot be written to.
-        OSError: neither can the file.
+        DiskFull: it has no room.
+        OSError: the file cannot be written.
     """
     digest = np.frombuffer(sha256_of(path).encode(), np.uint8)
     buffer = io.BytesIO()
-    np.savez(buffer, sha256=digest, checkpoint=np.frombuffer(checkpoint.to_bytes(), np.uint8))
+    version = np.frombuffer(__version__.encode(), np.uint8)
+    state = np.frombuffer(checkpoint.to_bytes(), np.uint8)
+    np.savez(buffer, sha256=digest, version=version, checkpoint=state)
     write_whole(path.with_suffix(".npz"), buffer.getvalue())
     return Segment(path, checkpoint)
 
@@ -130,7 +136,7 @@ def keep_features(folder: Path | None, features: SpeechFeatures) -> None:
     """Keep speech features for the render that goes on from this one.
 
     Raises:
-        MediaError: they cannot be written.
+        TalkheadError: they cannot be written, see `write_error`.
     """
     if folder is None:
         return
@@ -140,7 +146,7 @@ def keep_features(folder: Path | None, features: SpeechFeatures) -> None:
     try:
         write_whole(folder / FEATURES, buffer.getvalue())
     except OSError as error:
-        raise MediaError(f"{folder}: speech cannot be kept ({error.strerror})") from error
+        raise write_error(folder, error, "speech cannot be kept") from error
 
 
 class SegmentedWriter:
@@ -196,17 +202,18 @@ class SegmentedWriter:
         self._pending = PendingFile(self.path, self.overwrite, self.work, self.on_complete)
         try:
             if self.work is None:
-                name = tempfile.mkdtemp(prefix=".talkhead-", dir=self.path.parent)
-                self.folder = Path(name)
+                self.folder = temporary_folder_beside(self.path)
             else:
                 self.folder = self.work / FOLDER
                 self.folder.mkdir(exist_ok=True)
             self._segments = read_segments(self.folder, self.suffix)
         except OSError as error:
             self._pending.discard()
-            raise InputError(
-                f"{self.path.parent}: cannot write to the output folder ({error.strerror})"
-            ) from error
+            folder = self.path.parent
+            raise write_error(folder, error, "cannot write to the output folder") from error
+        except BaseException:
+            self._pending.discard()
+            raise
         return self
 
     def __exit__(
@@ -216,10 +223,10 @@ class SegmentedWriter:
         trace: TracebackType | None,
     ) -> None:
         assert self._pending is not None
-        if self._open is not None:
-            self._open.__exit__(kind, error, trace)
-            self._open = None
         try:
+            if self._open is not None and kind is not None:
+                self._open.__exit__(kind, error, trace)
+                self._open = None
             if kind is None:
                 self.finish()
                 self._pending.publish()
@@ -258,6 +265,7 @@ class SegmentedWriter:
 
         Raises:
             MediaError: ffmpeg failed, or the disk is full.
+            InputError: the segment cannot be kept for another reason.
         """
         if self._open is None or self._open.num_frames < frames_in_segment(self.fps):
             return
@@ -267,7 +275,7 @@ class SegmentedWriter:
                 os.fsync(file.fileno())
             self._segments.append(keep_segment(path, checkpoint))
         except OSError as error:
-            raise MediaError(f"{path}: cannot be kept ({error.strerror})") from error
+            raise write_error(path, error, "cannot be kept") from error
 
     def finish(self) -> None:
         """Encode the rest, join the segments and add the sound; the file is complete but not yet in place.
@@ -287,6 +295,7 @@ class SegmentedWriter:
         target = self._pending.temporary
         name, stamp = str(self.path), self.stamp
         join_segments(paths, self.audio, target, ffmpeg, TAGS.get(self.codec), stamp)
+        check_whole(target, self.path, total)
         if self.audio is not None:
             mend_audio(target, self.audio, total / self.fps, ffmpeg, name, stamp)
         if stamp is not None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from talkhead_cli import __version__
-from talkhead_cli.errors import InputError
+from talkhead_cli.errors import write_error
 from talkhead_cli.paths import publish, temporary_beside
 from talkhead_cli.speech_encoder import SPEECH_BUNDLE, speech_hash
 
@@ -41,13 +41,14 @@ def write_sidecar(path: Path, record: dict[str, Any]) -> None:
 
     Raises:
         InputError: it cannot be written.
+        DiskFull: there is no room for it.
     """
     temporary = temporary_beside(path)
     try:
         temporary.write_text(to_json(record) + "\n", encoding="utf-8")
         publish(temporary, path)
     except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror})") from error
+        raise write_error(path, error) from error
     finally:
         temporary.unlink(missing_ok=True)
 

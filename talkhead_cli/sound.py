@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,12 +50,14 @@ class PipedSound:
         codec: ffmpeg's name of what comes through it.
         sample_rate: Hz.
         options: how ffmpeg reads it, as input options.
+        is_silent: whether whoever sends the sound sends none at the moment.
     """
 
     descriptor: int
     codec: str
     sample_rate: int
     options: dict[str, Any] = field(default_factory=dict)
+    is_silent: Callable[[], bool] = lambda: False
 
 
 def audio_arguments(codec: str | None, rate: int | None, muxer: str = "mp4") -> dict[str, Any]:

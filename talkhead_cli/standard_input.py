@@ -7,7 +7,7 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
-from talkhead_cli.errors import AudioError, InputError, UsageError
+from talkhead_cli.errors import AudioError, UsageError, write_error
 from talkhead_cli.paths import private_folder
 
 
@@ -38,9 +38,7 @@ def keep_standard_input(stack: ExitStack) -> Path:
         with path.open("wb") as file:
             shutil.copyfileobj(sys.stdin.buffer, file, 1 << 20)
     except OSError as error:
-        raise InputError(
-            f"standard input cannot be kept in {path.parent} ({error.strerror})"
-        ) from error
+        raise write_error(path.parent, error, "standard input cannot be kept here") from error
     if path.stat().st_size == 0:
         raise AudioError("standard input is empty: pipe an audio file into it")
     return path

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -26,6 +27,7 @@ from talkhead_cli.batch.job import (
 )
 from talkhead_cli.batch.pool import LocalBackend
 from talkhead_cli.batch.worker import OUTCOME, STATUS, count_start, worker_name, write_json_file
+from talkhead_cli.errors import write_error
 
 
 def make_job(folder: Path, row: int, **settings: Any) -> Job:
@@ -34,10 +36,11 @@ def make_job(folder: Path, row: int, **settings: Any) -> Job:
     Args:
         folder: output folder; row folders go below it.
         row: its number.
-        settings: "seconds" to take, "die_until": attempts that end in SIGKILL, "die_late": the first one does after
-            its video is in place, "die_between": before that, but with its sidecar in place, "fail": with an error,
-            "raise": where nothing may be raised; "status": say how far it is; "log": a file with a
-            line for every video put in place.
+        settings: "seconds" to take, "busy": seconds of work besides, "die_until": attempts that end in SIGKILL, or in
+            another "signal", "die_late": the first one does after its video is in place, "die_between": before that,
+            but with its sidecar in place, "hang_until": attempts that do nothing for ever, "fail": with an error,
+            "raise": where nothing may be raised; "size": zeros that the video has besides; "status": say how far it
+            is; "log": a file with a line for every video put in place.
     """
     return Job(
         row=row,
@@ -62,16 +65,14 @@ def stand_in(job: Job, device: str) -> Outcome:
     if chosen.get("status"):
         status = Status(job.row, worker_name(), device, "render", 5, 25, 12.5)
         write_json_file(Path(job.folder or "", STATUS), asdict(status))
-    time.sleep(chosen.get("seconds", 0.0))
-    if attempts <= chosen.get("die_until", 0):
-        os.kill(os.getpid(), signal.SIGKILL)
+    spend_time(chosen, attempts)
     if chosen.get("raise"):
         raise ValueError("a worker must not raise")
     about = {"attempts": attempts, "worker": worker_name(), "device": device}
     if chosen.get("fail"):
         words = {"kind": "AudioError", "message": f"{job.audio}: no speech", "exit_code": 3}
         return Outcome(job.row, job.key, "failed", **about, **words)
-    content = f"{job.key}\n".encode()
+    content = f"{job.key}\n".encode() + bytes(chosen.get("size", 0))
     digest = hashlib.sha256(content).hexdigest()
     assert job.folder is not None
     outcome = {"key": job.key, "output_sha256": digest, "device": device}
@@ -83,7 +84,13 @@ def stand_in(job: Job, device: str) -> Outcome:
         Path(job.output).with_suffix(".json").write_text("{}")
         os.kill(os.getpid(), signal.SIGKILL)
     temporary = Path(job.folder, ".talkhead-video.mp4")
-    temporary.write_bytes(content)
+    try:
+        temporary.write_bytes(content)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        full = write_error(job.output, error)
+        words = {"kind": type(full).__name__, "message": str(full), "exit_code": full.exit_code}
+        return Outcome(job.row, job.key, "failed", **about, **words)
     if "log" in chosen:
         with Path(chosen["log"]).open("a") as file:
             file.write(f"{job.row}\n")
@@ -92,6 +99,18 @@ def stand_in(job: Job, device: str) -> Outcome:
         os.kill(os.getpid(), signal.SIGKILL)
     made = {"output_sha256": digest, "num_frames": 25, "elapsed_seconds": 0.1}
     return Outcome(job.row, job.key, "done", loads=1, made=made, **about)
+
+
+def spend_time(chosen: dict[str, Any], attempts: int) -> None:
+    """Take time; or die, or do nothing for ever, where that is asked for."""
+    time.sleep(chosen.get("seconds", 0.0))
+    end = time.monotonic() + chosen.get("busy", 0.0)
+    while time.monotonic() < end:
+        pass
+    if attempts <= chosen.get("die_until", 0):
+        os.kill(os.getpid(), chosen.get("signal", signal.SIGKILL))
+    if attempts <= chosen.get("hang_until", 0):
+        threading.Event().wait()
 
 
 def stand_in_plan(
@@ -132,8 +151,9 @@ def stand_in_plan(
 
 def stand_in_backend(request: BatchRequest) -> Backend:
     """Real worker processes that do stand-in rows."""
+    folder = request.out_dir / RUN_FOLDER
     return LocalBackend(
-        request.workers or 2, request.devices, request.out_dir / RUN_FOLDER, stand_in
+        request.workers or 2, request.devices, folder, stand_in, patience=request.row_timeout
     )
 
 

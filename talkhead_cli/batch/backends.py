@@ -23,7 +23,11 @@ def open_backend(request: BatchRequest) -> Backend:
         from talkhead_cli.batch.pool import LocalBackend
 
         devices = expand_devices(request.devices)
-        return LocalBackend(request.workers or len(devices), devices, request.out_dir / RUN_FOLDER)
+        workers = request.workers or len(devices)
+        folder = request.out_dir / RUN_FOLDER
+        return LocalBackend(workers, devices, folder, patience=request.row_timeout)
+    if request.row_timeout is not None:
+        raise UsageError("--row-timeout is for workers of this machine: leave it out")
     if request.backend == "dask":
         from talkhead_cli.batch.dask_backend import DaskBackend
 

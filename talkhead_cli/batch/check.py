@@ -293,6 +293,8 @@ class BatchCheck:
             overwrite=overwrite,
             max_attempts=self._request.max_attempts,
             given=("crf", "fps") if verdict.film else (),
+            seen=self._book.stamps(draft.files.values()),
+            bundles=self._bundles.hashes(settings.bundle),
             consent_ref=draft.consent_ref,
             signing=self._request.signing,
         )

@@ -15,7 +15,7 @@ from talkhead_cli import __version__
 from talkhead_cli.batch.job import Fault
 from talkhead_cli.batch.ledger import Ledger
 from talkhead_cli.batch.records import Record
-from talkhead_cli.errors import EXIT_INPUT, InputError
+from talkhead_cli.errors import EXIT_INPUT, write_error
 from talkhead_cli.paths import PendingFile
 
 CSV_NAME = "results.csv"
@@ -91,7 +91,7 @@ def write_whole(path: Path, write: Callable[[TextIO], None]) -> None:
             write(file)
         pending.publish()
     except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror})") from error
+        raise write_error(path, error) from error
     finally:
         pending.discard()
 

@@ -8,7 +8,7 @@ import stat
 import unicodedata
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,6 +17,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from talkhead_cli.batch.job import TICK_SECONDS, Control
 from talkhead_cli.batch.look import PASSING, PROBLEM, Look, look_at
+from talkhead_cli.unchanged import Stamp
 
 Value = dict[str, Any]
 Found = dict[str, Value]
@@ -131,6 +132,13 @@ class FileBook:
         if not os.access(path, os.R_OK):
             return f"{path}: cannot be read (Permission denied)"
         return FileId(found.st_size, found.st_mtime_ns, found.st_ino, found.st_dev)
+
+    def stamps(self, paths: Iterable[str]) -> dict[str, Stamp]:
+        """Files as they were found, for who is to see whether they have changed since."""
+        found = {path: self.identify(path) for path in paths}
+        return {
+            path: (one.size, one.mtime_ns) for path, one in found.items() if isinstance(one, FileId)
+        }
 
     def want(self, path: str, kind: str, max_seconds: float = 0.0) -> None:
         """Ask for a kind of knowledge of a file that is there."""

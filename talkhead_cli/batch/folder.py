@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from talkhead_cli.batch.job import RUN_FOLDER
-from talkhead_cli.errors import InputError
+from talkhead_cli.errors import InputError, write_error
 
 
 def make_folder(out_dir: Path) -> list[Path]:
@@ -25,9 +25,8 @@ def make_folder(out_dir: Path) -> list[Path]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(
-            f"{out_dir}: cannot be used as output folder ({error.strerror}); choose another --out-dir"
-        ) from error
+        what = "cannot be used as output folder"
+        raise write_error(out_dir, error, what, "; choose another --out-dir") from error
     return missing
 
 

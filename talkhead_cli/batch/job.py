@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from talkhead_cli.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_ROWS_FAILED
+from talkhead_cli.unchanged import Stamp
 
 if TYPE_CHECKING:
     from talkhead_cli.marking.signing import Signing
@@ -48,6 +49,8 @@ class BatchRequest:
         dry_run: stop when everything is checked; nothing is written.
         signing: what a C2PA manifest in every video is signed with; None signs none.
         max_attempts: times a row is started when its worker dies under it.
+        row_timeout: seconds after which a worker that does nothing is taken as hung, 0 = never; None takes the
+            backend's own.
     """
 
     manifest: Path | str
@@ -69,6 +72,7 @@ class BatchRequest:
     dry_run: bool = False
     signing: Signing | None = None
     max_attempts: int = MAX_ATTEMPTS
+    row_timeout: float | None = None
 
 
 @dataclass(frozen=True)
@@ -112,6 +116,8 @@ class Job:
         max_attempts: give up when the run has started the row so often.
         files: contents by name ("portrait", "audio", "drive", "style"), sent along where no folder is shared.
         given: settings that a film must not replace by its own.
+        seen: size and time of change of each input by its path, when the manifest was checked.
+        bundles: sha256 of the weights by file name, likewise, the generator's as "generator".
         consent_ref: what is named as the consent of the person shown; "" for none.
         signing: what a C2PA manifest in the video is signed with; None signs none.
     """
@@ -134,6 +140,8 @@ class Job:
     style: str | None = None
     files: dict[str, bytes] = field(default_factory=dict)
     given: tuple[str, ...] = ()
+    seen: dict[str, Stamp] = field(default_factory=dict)
+    bundles: dict[str, str] = field(default_factory=dict)
     consent_ref: str = ""
     signing: Signing | None = None
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from talkhead_cli.batch.job import RUN_FOLDER, Fault, Job, Outcome
 from talkhead_cli.batch.records import Record, Run, State, name_below, to_record, to_values
-from talkhead_cli.errors import InputError
+from talkhead_cli.errors import DiskFull, InputError, TalkheadError
 
 LEDGER = "ledger.sqlite3"
 
@@ -71,6 +71,7 @@ class Ledger:
             raise InputError(f"{out_dir}: no batch has been rendered into this folder")
         with self._errors():
             self._base = self._connect(read_only, traceless)
+        self._inode = self.path.stat().st_ino
 
     def _connect(self, read_only: bool, traceless: bool) -> sqlite3.Connection:
         mode = "mode=ro" if read_only else "mode=rwc"
@@ -87,7 +88,12 @@ class Ledger:
             base.row_factory = sqlite3.Row
             version = base.execute("PRAGMA user_version").fetchone()[0]
             if not read_only:
+                if is_cut_off(self.path):
+                    raise sqlite3.DatabaseError("malformed: cut off")
                 base.execute("PRAGMA journal_mode = WAL")
+                found = base.execute("PRAGMA quick_check(1)").fetchone()[0]
+                if found != "ok":
+                    raise sqlite3.DatabaseError(f"malformed: {found}")
                 # A committed row survives a power cut, too; there is one such commit for minutes of rendering.
                 base.execute("PRAGMA synchronous = FULL")
                 if version == 0:
@@ -117,26 +123,43 @@ class Ledger:
     def close(self) -> None:
         """Let go of the file; facts not yet committed are."""
         with self._errors():
-            self.commit_facts()
-            self._base.close()
+            try:
+                self.commit_facts()
+            finally:
+                self._base.close()
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
         try:
             yield
         except sqlite3.Error as error:
-            raise InputError(
-                f"{self.path}: the state of the batch cannot be kept ({error}); "
-                "free the disk, or choose another --out-dir"
-            ) from error
+            raise self._error(error) from error
+
+    def _error(self, error: sqlite3.Error) -> TalkheadError:
+        """What an error of SQLite's means."""
+        words = str(error)
+        if "is full" in words:
+            return DiskFull(
+                f"{self.path}: the disk is full; free some space and go on with --resume"
+            )
+        if "malformed" in words or "not a database" in words:
+            return InputError(
+                f"{self.path}: the state of the batch is damaged ({words}); put a copy of it back, "
+                "or choose another --out-dir"
+            )
+        return InputError(
+            f"{self.path}: the state of the batch cannot be kept ({words}); choose another --out-dir"
+        )
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """All or nothing, on the disk when left.
 
         Raises:
-            InputError: it cannot be written.
+            InputError: it cannot be written, or is not there any more.
+            DiskFull: there is no room for it.
         """
+        self._check_place()
         with self._errors():
             self.commit_facts()
             self._base.execute("BEGIN IMMEDIATE")
@@ -147,6 +170,21 @@ class Ledger:
                 if self._base.in_transaction:
                     self._base.execute("ROLLBACK")
                 raise
+
+    def _check_place(self) -> None:
+        """Insist that the file is still where it was: what is written to one that was removed is lost.
+
+        Raises:
+            InputError: it is not.
+        """
+        try:
+            there = self.path.stat().st_ino == self._inode
+        except OSError:
+            there = False
+        if not there:
+            raise InputError(
+                f"{self.path}: was removed or replaced while the batch ran; put the folder back, or begin anew"
+            )
 
     def relative(self, output: str) -> str:
         """An output's path below the output folder: what a row is known by."""
@@ -180,9 +218,10 @@ class Ledger:
 
     def commit_facts(self) -> None:
         """Put facts on the disk."""
-        if self._pending_facts:
+        pending, self._pending_facts = self._pending_facts, 0
+        # On a full disk SQLite takes everything back by itself.
+        if pending and self._base.in_transaction:
             self._base.execute("COMMIT")
-            self._pending_facts = 0
 
     # Runs
 
@@ -324,3 +363,15 @@ class Ledger:
             )
             if cursor.rowcount != 1:
                 raise InputError(f"{self.path}: has no row for {job.output}; was it changed?")
+
+
+def is_cut_off(path: Path) -> bool:
+    """Whether a SQLite file is shorter than it says: SQLite itself takes what is missing for zeros."""
+    log = Path(f"{path}-wal")
+    if log.exists() and log.stat().st_size:
+        return False  # what is missing is in there
+    with path.open("rb") as file:
+        head = file.read(32)
+        size = file.seek(0, 2)
+    page = int.from_bytes(head[16:18], "big")
+    return size < (65536 if page == 1 else page) * int.from_bytes(head[28:32], "big")

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
-from talkhead_cli.errors import InputError
+from talkhead_cli.errors import InputError, TalkheadError, write_error
 
 RUN_LOCK = "lock"
 """Held by the run alone; says who it is."""
@@ -74,8 +74,12 @@ class RunLock:
                 raise InputError(f"{self.out_dir}: was removed by another batch; try again")
             self._wait_for_workers()
             file.truncate(0)
-            json.dump(asdict(Holder(os.getpid(), socket.gethostname(), time.time())), file)
-            file.flush()
+            try:
+                holder = Holder(os.getpid(), socket.gethostname(), time.time())
+                # Not by way of the buffer, which would be written again, and fail again, when the file is closed.
+                os.write(file.fileno(), json.dumps(asdict(holder)).encode())
+            except OSError as error:
+                raise write_error(self.folder / RUN_LOCK, error) from error
         except BaseException:
             file.close()
             raise
@@ -109,7 +113,7 @@ def hold_as_worker(folder: Path) -> None:
     import fcntl
 
     # The run itself holds its lock; this one only guards against its violent end, so that it may be missing.
-    with suppress(InputError, OSError), ExitStack() as stack:
+    with suppress(TalkheadError, OSError), ExitStack() as stack:
         file = stack.enter_context(open_lock(folder / WORKERS_LOCK))
         fcntl.flock(file, fcntl.LOCK_SH)
         _held.append(file)
@@ -144,9 +148,7 @@ def open_lock(path: Path) -> IO[str]:
     try:
         return path.open("a+", encoding="utf-8")
     except OSError as error:
-        raise InputError(
-            f"{path}: cannot be written ({error.strerror}); choose another --out-dir"
-        ) from error
+        raise write_error(path, error, remedy="; choose another --out-dir") from error
 
 
 def wait_for(file: IO[str], seconds: float) -> bool:

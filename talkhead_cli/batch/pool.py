@@ -11,6 +11,8 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Future
+from concurrent.futures import TimeoutError as NotYet
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing import resource_tracker
 from pathlib import Path
@@ -19,10 +21,14 @@ from typing import Any
 
 from talkhead_cli.batch.job import TICK_SECONDS, Control, Job, Outcome
 from talkhead_cli.batch.lock import hold_as_worker
-from talkhead_cli.batch.worker import THREAD_VARIABLES, prepare_worker, render_job
+from talkhead_cli.batch.worker import STATUS, THREAD_VARIABLES, prepare_worker, render_job
 from talkhead_cli.errors import EXIT_BUG
+from talkhead_cli.patience import Patience
 
 Task = Callable[[Job, str], Outcome]
+
+ROW_PATIENCE = 300.0
+"""Seconds that a worker with a row may show no sign of life."""
 
 
 class LocalBackend:
@@ -33,6 +39,7 @@ class LocalBackend:
         devices: dealt out to the workers in turn, as torch names them.
         folder: the run's folder, which workers hold until they end; None where there is none.
         task: what a worker does with a job and a device.
+        patience: seconds after which a worker that does nothing is taken as hung; 0 waits for ever.
     """
 
     name = "local"
@@ -43,13 +50,16 @@ class LocalBackend:
         devices: Sequence[str],
         folder: Path | None = None,
         task: Task = render_job,
+        patience: float | None = None,
     ) -> None:
         self.workers = workers
         self.devices = tuple(devices)
         self.threads = share_threads(workers)
         self._task = task
+        seconds = ROW_PATIENCE if patience is None else patience
         self._slots = [
-            Slot(devices[index % len(devices)], self.threads, folder) for index in range(workers)
+            Slot(devices[index % len(devices)], self.threads, folder, seconds)
+            for index in range(workers)
         ]
 
     def __enter__(self) -> LocalBackend:
@@ -146,6 +156,7 @@ class Slot:
         device: where its rows are rendered.
         threads: CPU threads that its process may keep busy.
         folder: the run's folder.
+        patience: seconds after which its process is taken as hung; 0 waits for ever.
 
     Attributes:
         heard: set once somebody has taken the outcome of its last job.
@@ -154,10 +165,13 @@ class Slot:
     starting = threading.Lock()
     """Processes are started one after the other: what a child inherits is set up for it alone."""
 
-    def __init__(self, device: str, threads: int, folder: Path | None) -> None:
+    def __init__(
+        self, device: str, threads: int, folder: Path | None, patience: float = ROW_PATIENCE
+    ) -> None:
         self.device = device
         self.threads = threads
         self.folder = folder
+        self.patience = patience
         self._executor: Any = None
         self._process: Any = None
         self._lock = threading.Lock()
@@ -171,11 +185,14 @@ class Slot:
             return self._failed(job, error)
         process = self._process
         try:
-            return future.result()
-        except (BrokenExecutor, RuntimeError) as error:
+            return self._wait(future, job, process)
+        except HungError as hung:
+            self.kill()
+            return self._lost(job, process, str(hung), "WorkerHung")
+        except (BrokenExecutor, RuntimeError):
             # The second kind is what an executor says that was shut down under its job.
             self.kill()
-            return self._lost(job, process, error)
+            return self._lost(job, process, describe_end(process))
         except Exception as error:
             return self._failed(job, error)
 
@@ -213,15 +230,34 @@ class Slot:
             env=dict.fromkeys(THREAD_VARIABLES, str(self.threads)),
         )
 
-    def _lost(self, job: Job, process: Any, error: BaseException) -> Outcome:
+    def _wait(self, future: Future[Outcome], job: Job, process: Any) -> Outcome:
+        """What becomes of a job.
+
+        Raises:
+            HungError: nothing, for longer than there is patience.
+        """
+        if not self.patience:
+            return future.result()
+        patience = Patience(self.patience)
+        while True:
+            try:
+                return future.result(timeout=patience.step)
+            except NotYet:
+                if future.done():
+                    return future.result()
+                if patience.is_over(getattr(process, "pid", 0), told_by(job)):
+                    words = f"hung: it had {patience.describe()} and was killed (--row-timeout)"
+                    raise HungError(words) from None
+
+    def _lost(self, job: Job, process: Any, how: str, kind: str = "WorkerLost") -> Outcome:
         return Outcome(
             row=job.row,
             key=job.key,
             state="lost",
             worker=f"{socket.gethostname()}:{getattr(process, 'pid', 0)}",
             device=self.device,
-            kind="WorkerLost",
-            message=f"the worker {describe_end(process)}",
+            kind=kind,
+            message=f"the worker {how}",
             exit_code=EXIT_BUG,
         )
 
@@ -235,6 +271,17 @@ class Slot:
             message=f"the row could not be handed to a worker: {' '.join(str(error).split())}",
             exit_code=EXIT_BUG,
         )
+
+
+class HungError(Exception):
+    """A worker does nothing any more."""
+
+
+def told_by(job: Job) -> bytes:
+    """How far a row says it is; nothing where it does not."""
+    with suppress(OSError):
+        return Path(job.folder or "", STATUS).read_bytes()
+    return b""
 
 
 def start_worker(parent: int, threads: int, folder: Path | None) -> None:

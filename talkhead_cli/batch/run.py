@@ -38,7 +38,13 @@ from talkhead_cli.batch.progress import Progress, longest_first
 from talkhead_cli.batch.resume import LookedUpFacts, Past, Work
 from talkhead_cli.batch.worker import adopt
 from talkhead_cli.console import OnEvent
-from talkhead_cli.errors import EXIT_INPUT, BatchFileError, InputError, TalkheadError
+from talkhead_cli.errors import (
+    EXIT_INPUT,
+    BatchFileError,
+    DiskFull,
+    InputError,
+    TalkheadError,
+)
 from talkhead_cli.marking.consent import renew_consent
 from talkhead_cli.render import ignore_event
 
@@ -61,6 +67,7 @@ def run_batch(
     Raises:
         BatchFileError: the manifest cannot be used, or rows have faults; each was told as an event before.
         InputError: another run holds the folder, or it cannot be written to.
+        DiskFull: there is no room for more; everything is as if the run had been stopped.
         TalkheadError: one of its kinds, see `talkhead_cli.errors`.
         KeyboardInterrupt: `control` said so before the first row was started.
     """
@@ -183,6 +190,7 @@ class BatchRun:
         self.loads: dict[str, int] = {}
         self.tries: Counter[int] = Counter()
         self.losses = 0
+        self.full = ""
         self._ticked = 0.0
 
     def render(self, past: Past, backend: Backend, began: float) -> BatchSummary:
@@ -206,11 +214,15 @@ class BatchRun:
                 with backend:
                     self._begin(backend)
                     self._rounds(longest_first(self.work.to_do), backend)
+                if self.full:
+                    raise DiskFull(
+                        f"no more rows are started ({self.full}); make room, and go on with --resume"
+                    )
             else:
                 self._begin(backend)
         except BaseException:
-            self.ledger.settle()
             with suppress(TalkheadError):
+                self.ledger.settle()
                 export_results(self.ledger)
             raise
         self.ledger.settle()
@@ -261,6 +273,11 @@ class BatchRun:
         if outcome.loads:
             self.loads[outcome.worker] = max(self.loads.get(outcome.worker, 0), outcome.loads)
         outcome = self._judge(job, outcome)
+        if outcome.kind == DiskFull.__name__:
+            # No fault of the row, and all others would fail of it, too.
+            outcome = replace(outcome, state="lost")
+            self.full = outcome.message
+            self.control.stop()
         if outcome.state == "lost":
             self.ledger.lose(job, self.run, outcome)
         else:

@@ -12,9 +12,10 @@ from pathlib import Path
 from talkhead_cli.batch.job import Job, Outcome, Status
 from talkhead_cli.batch.lock import WORKERS_LOCK, open_lock
 from talkhead_cli.batch.worker import OUTCOME, STATUS, count_start, write_json_file
-from talkhead_cli.errors import EXIT_INPUT, InputError, TalkheadError
+from talkhead_cli.errors import InputError, TalkheadError, write_error
 from talkhead_cli.paths import check_free, publish, temporary_beside
 from talkhead_cli.sidecar import sidecar_path, write_sidecar
+from talkhead_cli.unchanged import check_unchanged
 
 
 @contextmanager
@@ -27,7 +28,7 @@ def while_working(folder: Path | None) -> Iterator[None]:
     import fcntl
 
     file = None
-    with suppress(InputError, OSError):
+    with suppress(TalkheadError, OSError):
         if folder is not None:
             file = open_lock(folder / WORKERS_LOCK)
             fcntl.flock(file, fcntl.LOCK_SH)
@@ -42,8 +43,9 @@ def pack(job: Job) -> Job:
     """The same job with the contents of its inputs instead of a shared folder.
 
     Raises:
-        InputError: an input cannot be read.
+        InputError: an input cannot be read, or has changed.
     """
+    check_unchanged(job.seen, "the manifest was checked")
     files = {}
     for name in ("portrait", "audio", "drive", "style"):
         path = getattr(job, name)
@@ -65,7 +67,7 @@ def note_start(job: Job, slot: str) -> int:
     attempts = count_start(job)
     if job.folder is not None:
         status = Status(job.row, slot, "", "render", 0, job.num_frames)
-        with suppress(OSError, InputError):
+        with suppress(OSError, TalkheadError):
             write_json_file(Path(job.folder) / STATUS, asdict(status))
     return attempts
 
@@ -84,7 +86,11 @@ def put_in_place(job: Job, outcome: Outcome) -> Outcome:
         write_files(job, outcome)
     except TalkheadError as error:
         return replace(
-            bare, state="failed", kind="InputError", message=str(error), exit_code=EXIT_INPUT
+            bare,
+            state="failed",
+            kind=type(error).__name__,
+            message=str(error),
+            exit_code=error.exit_code,
         )
     return bare
 
@@ -115,7 +121,7 @@ def write_files(job: Job, outcome: Outcome) -> None:
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
-        raise InputError(f"{target}: cannot be written ({error.strerror})") from error
+        raise write_error(target, error) from error
 
 
 def true_paths(job: Job, sidecar: bytes) -> dict[str, object]:

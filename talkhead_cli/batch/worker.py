@@ -6,10 +6,10 @@ import json
 import os
 import signal
 import socket
-import tempfile
 import threading
 import time
 import traceback
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any
 from talkhead_cli.batch.job import Job, Outcome, Status
 from talkhead_cli.console import Event
 from talkhead_cli.devices import resolve_device
-from talkhead_cli.errors import EXIT_BUG, InputError, OutOfMemory, TalkheadError
+from talkhead_cli.errors import EXIT_BUG, OutOfMemory, TalkheadError, WeightsError, known_error
 from talkhead_cli.hashing import sha256_of
-from talkhead_cli.paths import temporary_beside
+from talkhead_cli.paths import private_folder, temporary_beside
+from talkhead_cli.unchanged import check_unchanged
 
 if TYPE_CHECKING:
     from talkhead_cli.networks import Networks
@@ -139,6 +140,10 @@ def render_job(job: Job, device: str) -> Outcome:
         kind, code = type(error).__name__, error.exit_code
         return replace(blank, kind=kind, message=words, exit_code=code, loads=networks().loads)
     except Exception as error:
+        known = known_error(error)
+        if known is not None:
+            kind, code, words = type(known).__name__, known.exit_code, f"{job.output}: {known}"
+            return replace(blank, kind=kind, message=words, exit_code=code, loads=networks().loads)
         trace = traceback.format_exc(limit=-6)
         words = (
             f"{job.output}: this is a bug in talkhead ({type(error).__name__}: {error}); {trace}"
@@ -153,8 +158,10 @@ def render_row(job: Job, device: str) -> tuple[dict[str, Any], dict[str, bytes]]
         TalkheadError: the row cannot be rendered.
     """
     if job.folder is None:
-        with tempfile.TemporaryDirectory(prefix="talkhead-", ignore_cleanup_errors=True) as name:
-            local = unpack(job, Path(name))
+        from talkhead_cli.batch.copies import in_terms_of, named_as, unpack
+
+        with private_folder() as folder:
+            local = unpack(job, folder)
             try:
                 made = render_here(local, device)
             except TalkheadError as error:
@@ -166,48 +173,6 @@ def render_row(job: Job, device: str) -> tuple[dict[str, Any], dict[str, bytes]]
             return made, files
     Path(job.output).parent.mkdir(parents=True, exist_ok=True)
     return render_here(job, device), {}
-
-
-def named_as(job: Job, sidecar: Path) -> bytes:
-    """A sidecar written over copies, with the names that the files have where the job came from."""
-    values = json.loads(sidecar.read_text(encoding="utf-8"))
-    values |= {
-        name: getattr(job, name)
-        for name in ("portrait", "audio", "drive", "style", "output")
-        if name in values
-    }
-    return (json.dumps(values, indent=2, ensure_ascii=False) + "\n").encode()
-
-
-def in_terms_of(job: Job, local: Job, message: str) -> str:
-    """A message about copies, with the names that the files have where the job came from."""
-    for name in ("portrait", "audio", "drive", "style", "output"):
-        copy, original = getattr(local, name), getattr(job, name)
-        if copy and original:
-            message = message.replace(copy, original)
-    return message
-
-
-def unpack(job: Job, folder: Path) -> Job:
-    """The same job over copies of its inputs in a folder of this machine."""
-    paths: dict[str, str] = {}
-    for name, content in job.files.items():
-        # The suffix helps decoders along; the rest of the name could be anything.
-        path = folder / (name + Path(str(getattr(job, name))).suffix)
-        path.write_bytes(content)
-        paths[name] = str(path)
-    work = folder / "row"
-    work.mkdir()
-    return replace(
-        job,
-        portrait=paths["portrait"],
-        audio=paths.get("audio"),
-        drive=paths.get("drive"),
-        style=paths.get("style"),
-        output=str(folder / f"out{Path(job.output).suffix}"),
-        folder=str(work),
-        files={},
-    )
 
 
 def render_here(job: Job, device: str) -> dict[str, Any]:
@@ -224,7 +189,9 @@ def render_here(job: Job, device: str) -> dict[str, Any]:
     settings = RenderSettings.model_validate(values)
     reporter = StatusWriter(job, settings.device)
     reporter.write("load")
+    check_unchanged(job.seen, "the manifest was checked")
     pipeline = networks().pipeline(settings)
+    check_bundles(job, settings.bundle, pipeline.hashes)
     while True:
         try:
             result = render_with(job, settings, pipeline, reporter)
@@ -234,6 +201,25 @@ def render_here(job: Job, device: str) -> dict[str, Any]:
                 raise
             free_memory(settings.device)
             pipeline.max_frames = max(1, pipeline.max_frames // 4)
+
+
+def check_bundles(job: Job, generator: str, loaded: Mapping[str, str]) -> None:
+    """Insist that the weights are those that the run began with.
+
+    Args:
+        job: with the hashes that were found then.
+        generator: name of its generator's bundle.
+        loaded: sha256 of what was loaded, by bundle name.
+
+    Raises:
+        WeightsError: one was replaced meanwhile.
+    """
+    for name, digest in loaded.items():
+        file = "generator" if name == generator else f"{name}.safetensors"
+        if job.bundles.get(file, digest) != digest:
+            raise WeightsError(
+                f"bundle {name} was replaced while the batch ran; let it end, and go on with --resume"
+            )
 
 
 def render_with(
@@ -313,7 +299,7 @@ class StatusWriter:
         status = Status(
             self.job.row, worker_name(), self.device, stage, frames, total, round(rate, 2)
         )
-        with suppress(OSError, InputError):
+        with suppress(OSError, TalkheadError):
             write_json_file(folder_of(self.job) / STATUS, asdict(status))
 
     def complete(self, video: Path) -> None:

@@ -124,6 +124,15 @@ def batch(
     fail_fast: Annotated[
         bool, typer.Option("--fail-fast", help="As --max-failures 1.", rich_help_panel=RUN)
     ] = False,
+    row_timeout: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            metavar="SECONDS",
+            help="Kill a worker that does nothing for so long, and start its row again; 0 = never. 300 by default.",
+            rich_help_panel=RUN,
+        ),
+    ] = None,
     resume: Annotated[
         bool,
         typer.Option(
@@ -199,6 +208,7 @@ def batch(
         allow_outside=allow_outside,
         sidecar=not no_sidecar,
         dry_run=dry_run,
+        row_timeout=row_timeout,
         signing=signing_of(c2pa_cert, c2pa_key, c2pa_tsa),
     )
     return run(context, request, view, html and not dry_run)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from talkhead_cli.errors import InputError, UsageError
+from talkhead_cli.errors import InputError, UsageError, write_error
 from talkhead_cli.evaluation.lips import Judged, frame_times, judge_closures
 from talkhead_cli.evaluation.result import Timeline
 from talkhead_cli.paths import publish, temporary_beside
@@ -59,7 +59,7 @@ def save_plot(timeline: Timeline, path: Path) -> None:
         figure.savefig(temporary, format="png", dpi=DOTS)
         publish(temporary, path)
     except OSError as error:
-        raise InputError(f"{path}: the plot cannot be written ({error.strerror})") from error
+        raise write_error(path, error, "the plot cannot be written") from error
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -27,6 +27,7 @@ from talkhead_cli.reading import (
     reading_command,
 )
 from talkhead_cli.settings import NTSC_RATES
+from talkhead_cli.watchdog import Watch, end_process, start_ffmpeg
 
 log = logging.getLogger(__name__)
 
@@ -130,17 +131,19 @@ class VideoReader:
         self._process: subprocess.Popen[bytes] | None = None
         self._pictures: IO[bytes] | None = None
         self._errors: IO[bytes] | None = None
+        self._watch: Watch | None = None
 
     def __enter__(self) -> VideoReader:
         self._errors = tempfile.TemporaryFile()
-        self._process = subprocess.Popen(
-            [*self._command, "-"],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            bufsize=0,
-            start_new_session=True,
-        )
+        command = [*self._command, "-"]
+        try:
+            self._process = start_ffmpeg(
+                command, subprocess.DEVNULL, subprocess.PIPE, self._errors, bufsize=0
+            )
+        except BaseException:
+            self._errors.close()
+            raise
+        self._watch = Watch(self._process).__enter__()
         assert self._process.stdout is not None
         self._pictures = patient(self._process.stdout)
         return self
@@ -148,11 +151,13 @@ class VideoReader:
     def __exit__(self, *_: object) -> None:
         assert self._process is not None
         assert self._errors is not None
+        assert self._watch is not None
         if self._process.poll() is None:
-            self._process.kill()
+            end_process(self._process)
         if self._pictures is not None:
             self._pictures.close()
         self._process.wait()
+        self._watch.__exit__(None, None, None)
         self._errors.close()
 
     def __iter__(self) -> Iterator[Frame]:
@@ -160,15 +165,21 @@ class VideoReader:
 
         Raises:
             InputError: not one frame can be decoded, or the next takes too long, or there are too many.
+            MediaError: ffmpeg was killed, or hung.
         """
         assert self._process is not None
         assert self._pictures is not None
-        while (frame := self._next(self._pictures)) is not None:
+        assert self._watch is not None
+        while True:
+            with self._watch.waiting:
+                frame = self._next(self._pictures)
+            if frame is None:
+                break
             self.num_frames += 1
             if self.num_frames > LONGEST_SECONDS * self.fps:
                 raise InputError(f"{self.path}: is longer than {LONGEST_SECONDS} seconds; cut it")
             yield frame
-        self._process.wait()
+        self._watch.wait(self.path)
         self.complaint = self._first_words()
         if self.num_frames == 0:
             raise InputError(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from talkhead_cli import __version__
 from talkhead_cli.batch.board import count, printable
-from talkhead_cli.errors import InputError
+from talkhead_cli.errors import write_error
 from talkhead_cli.evaluation.targets import MEASURES
 from talkhead_cli.paths import PendingFile
 from talkhead_cli.report.rows import Collection
@@ -31,6 +31,7 @@ def write_page(report: Report, found: Collection) -> None:
 
     Raises:
         InputError: it cannot be written.
+        DiskFull: there is no room for it.
     """
     pending = PendingFile(report.page, overwrite=True)
     try:
@@ -39,7 +40,7 @@ def write_page(report: Report, found: Collection) -> None:
                 file.write(text)
         pending.publish()
     except OSError as error:
-        raise InputError(f"{report.page}: cannot be written ({error.strerror})") from error
+        raise write_error(report.page, error) from error
     finally:
         pending.discard()
 

@@ -110,14 +110,8 @@ class Batch:
         self.seen: dict[str, tuple[int, int]] = {}
 
     def start(self) -> Started:
-        """Start a run whose processes can be told by a mark in their environment, wherever they end up."""
-        mark = f"TALKHEAD_KILL_BATCH={uuid.uuid4().hex}"
-        name, _, value = mark.partition("=")
-        with (self.out_dir.parent / f"{self.out_dir.name}.log").open("ab") as log:
-            process = subprocess.Popen(
-                self.command, cwd=ROOT, stdout=log, stderr=log, env={**os.environ, name: value}
-            )
-        return Started(process, mark.encode())
+        """Start a run."""
+        return start_marked(self.command, self.out_dir.parent / f"{self.out_dir.name}.log")
 
     def states(self) -> Counter[str]:
         """Rows by state, read from the ledger without changing it."""
@@ -173,6 +167,22 @@ class Batch:
             findings.attempts.append(row["attempts"])
             if row["state"] != "done" or row["output_sha256"] != hashes.get(name):
                 findings.wrong.append(f"{when}: the results say of {name}: {row['state']}")
+
+
+def start_marked(command: list[str], log: Path) -> Started:
+    """Start a run whose processes can be told by a mark in their environment, wherever they end up.
+
+    Args:
+        command: to run.
+        log: takes what it prints.
+    """
+    mark = f"TALKHEAD_KILL_BATCH={uuid.uuid4().hex}"
+    name, _, value = mark.partition("=")
+    with log.open("ab") as file:
+        process = subprocess.Popen(
+            command, cwd=ROOT, stdout=file, stderr=file, env={**os.environ, name: value}
+        )
+    return Started(process, mark.encode())
 
 
 def playable(path: Path) -> bool:

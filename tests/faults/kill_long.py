@@ -1,10 +1,12 @@
 # ruff: noqa: T201 - a script that prints a table
 """Kills a long render with SIGKILL at random moments, resumes it, and compares it with one that was not interrupted.
 
-    python tests/faults/kill_long.py --seconds 300 --kills 3
+    python tests/faults/kill_long.py --seconds 300 --kills 20
 
-The uninterrupted video is made by `talkhead render`; the killed one is the only row of a batch, and every process of
-the run is killed at once, as a power cut does. Every decoded frame, and the file itself, must be the same.
+The video is made once without interruption. Then it is made again, as a single `talkhead render --resume` and, with
+`--how batch`, as the only row of a batch, and every process is killed at once, as a power cut does, at moments that
+cover the whole render: start-up, the first segment, between two, joining. Every decoded frame, and the file itself,
+must be the same in the end, nothing half-made may ever be at the output, and nothing temporary may be left.
 
 Prints a table; exit code 1 if anything differs.
 """
@@ -13,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import random
 import subprocess
 import sys
@@ -24,14 +25,23 @@ from pathlib import Path
 import numpy as np
 import skimage.data
 import soundfile
-from kill_batch import Batch, wait_for_orphans
+from kill_batch import RUN_FOLDER, start_marked, wait_for_orphans
 from PIL import Image
 
+from talkhead_cli.errors import EXIT_INPUT
 from talkhead_cli.hashing import sha256_of
 from talkhead_cli.media import ffmpeg_path
+from talkhead_cli.segments import SEGMENT_SECONDS
 
 ROOT = Path(__file__).parents[2]
 SPEECH = ROOT / "examples" / "speech.wav"
+LAUNCH = """
+import sys
+from talkhead_cli import app, segments
+segments.SEGMENT_SECONDS = float(sys.argv.pop(1))
+app.main()
+"""
+"""`talkhead` with segments of another length, so that a short video has many of them."""
 
 
 def make_inputs(folder: Path, seconds: float, size: int) -> Path:
@@ -56,64 +66,128 @@ def frame_hashes(path: Path) -> str:
     return f"{len(frames)} {hashlib.sha256(chr(10).join(frames).encode()).hexdigest()[:16]}"
 
 
-def render_whole(folder: Path) -> float:
+def commands(folder: Path, how: str, out: Path, segment_seconds: float) -> list[str]:
+    """The command line that makes, or goes on with, the video."""
+    talkhead = [sys.executable, "-m", "talkhead_cli"]
+    if how != "batch" and segment_seconds != SEGMENT_SECONDS:
+        talkhead = [sys.executable, "-c", LAUNCH, str(segment_seconds)]
+    if how == "batch":
+        words = ["batch", str(folder / "jobs.csv"), "--out-dir", str(out), "--devices", "cpu"]
+        return [*talkhead, *words, "--workers", "1", "--resume", "--quiet"]
+    words = ["render", str(folder / "face.png"), str(folder / "speech.wav")]
+    words += ["-o", str(out / "long.mp4"), "--resume", "--quiet", "--device", "cpu"]
+    return [*talkhead, *words, *(["--overwrite"] if how == "whole" else [])]
+
+
+def make_whole(folder: Path, segment_seconds: float) -> float:
     """The uninterrupted video; seconds it took."""
+    (folder / "whole").mkdir()
     began = time.monotonic()
-    command = [sys.executable, "-m", "talkhead_cli", "render", str(folder / "face.png")]
-    command += [str(folder / "speech.wav"), "-o", str(folder / "whole.mp4"), "--quiet"]
-    subprocess.run([*command, "--device", "cpu"], cwd=ROOT, check=True)
+    command = commands(folder, "whole", folder / "whole", segment_seconds)
+    subprocess.run(command, cwd=ROOT, check=True)
     return time.monotonic() - began
 
 
-def resumed_frames(log: Path) -> list[int]:
-    """Frames that the row went on from, as its sidecar says."""
-    return [json.loads(log.read_text())["resumed_frames"]] if log.exists() else []
+def parts_in(out: Path) -> int:
+    """Segments that are kept."""
+    return len(list(out.rglob("segments/*.npz")))
+
+
+def kill_and_resume(folder: Path, how: str, spent: float, options: argparse.Namespace) -> list[str]:
+    """Kill the render so often, and let it end; what was wrong."""
+    dice = random.Random(options.seed)
+    out = folder / how
+    out.mkdir()
+    log = folder / f"{how}.log"
+    wrong: list[str] = []
+    command = commands(folder, how, out, options.segment_seconds)
+    number = rounds = tries = 0
+    print(f"{'kill':>4}  {'how':7}  {'after':>7}  {'segments before':>15}  {'kept':>4}  found")
+    while number < options.kills:
+        before = parts_in(out)
+        # Each goes on behind the finished segments of the one before, so that the moments cover all of the video.
+        moment = dice.uniform(0.0, 0.9 * spent)
+        tries += 1
+        began = time.monotonic()
+        started = start_marked(command, log)
+        try:
+            code = started.process.wait(moment)
+        except subprocess.TimeoutExpired:
+            started.kill("everything")
+            number += 1
+            wait_for_orphans(started)
+            found = "nothing"
+            if (out / "long.mp4").exists() and sha256_of(out / "long.mp4") != options.digest:
+                wrong.append(f"{how}, kill {number}: a video that is not whole is at the output")
+                found = "HALF A VIDEO"
+            kept = parts_in(out)
+            if kept < before and not (out / "long.mp4").exists():
+                wrong.append(f"{how}, kill {number}: {before - kept} finished segments are gone")
+                found = "LOST SEGMENTS"
+            print(
+                f"{number:4}  {how:7}  {moment:5.1f} s  {before:15}  {kept:4}  {found}", flush=True
+            )
+            continue
+        if tries == 1:  # never killed: how quick the machine is by now
+            spent = min(spent, time.monotonic() - began)
+        rounds, tries = rounds + 1, 0
+        wrong += check_end(folder, how, out, code)
+        print(f"      {how}: video {rounds} is complete, and made again", flush=True)
+        for path in out.glob("long.*"):
+            path.unlink()
+    code = start_marked(command, log).process.wait()
+    wrong += check_end(folder, how, out, code)
+    print(f"{how}: {number} kills, {rounds + 1} videos completed, {len(wrong)} things wrong")
+    return wrong
+
+
+def check_end(folder: Path, how: str, out: Path, code: int) -> list[str]:
+    """What is wrong with a finished video, or beside it."""
+    whole, made = folder / "whole" / "long.mp4", out / "long.mp4"
+    # The last kill may have come when all was done: then there is nothing left to do but to say so.
+    if how == "render" and code == EXIT_INPUT and made.exists():
+        code = 0
+    if code != 0 or not made.exists():
+        return [f"{how}: ended with exit code {code}"]
+    wrong = []
+    if frame_hashes(whole) != frame_hashes(made):
+        wrong.append(f"{how}: frames differ")
+    if sha256_of(whole) != sha256_of(made):
+        wrong.append(f"{how}: the file differs")
+    expected = {"long.mp4", "long.json"}
+    if how == "batch":
+        expected |= {RUN_FOLDER, "results.csv", "results.json"}
+    for path in out.iterdir():
+        if path.name not in expected:
+            wrong.append(f"{how}: {path.name} is left over")
+    return wrong
 
 
 def main() -> int:
     """Run everything; 1 if anything differs."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seconds", type=float, default=300.0)
-    parser.add_argument("--kills", type=int, default=3)
+    parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--how", choices=["render", "batch", "both"], default="render")
+    parser.add_argument("--segment-seconds", type=float, default=SEGMENT_SECONDS)
     options = parser.parse_args()
-    dice = random.Random(options.seed)
+    if options.how != "render" and options.segment_seconds != SEGMENT_SECONDS:
+        parser.error("--segment-seconds is for a single render: batches render in other processes")
     with tempfile.TemporaryDirectory(prefix="talkhead-kill-") as name:
         folder = Path(name)
-        manifest = make_inputs(folder, options.seconds, options.size)
-        spent = render_whole(folder)
+        make_inputs(folder, options.seconds, options.size)
+        spent = make_whole(folder, options.segment_seconds)
+        options.digest = sha256_of(folder / "whole" / "long.mp4")
         print(f"{options.seconds:.0f} s of video in {spent:.0f} s without interruption")
-        batch = Batch(manifest, folder / "out", workers=1)
-        began = time.monotonic()
-        for number in range(options.kills):
-            started = batch.start()
-            moment = dice.uniform(0.35, 0.6) * spent
-            try:
-                started.process.wait(moment)
-                print(f"kill {number + 1}: the run had ended before {moment:.0f} s")
-                break
-            except subprocess.TimeoutExpired:
-                started.kill("everything")
-            parts = len(list((folder / "out").rglob("segments/*.npz")))
-            print(f"kill {number + 1}: after {moment:.0f} s, {parts} segments kept", flush=True)
-        started = batch.start()
-        code = started.process.wait()
-        orphans = wait_for_orphans(started)[1]
-        total = time.monotonic() - began
-        sidecar = folder / "out" / "long.json"
-        print(
-            f"resumed: exit code {code}, last from frame {resumed_frames(sidecar)}, {total:.0f} s in all"
-        )
-        whole, killed = folder / "whole.mp4", folder / "out" / "long.mp4"
-        same_frames = frame_hashes(whole) == frame_hashes(killed)
-        same_file = sha256_of(whole) == sha256_of(killed)
-        print(f"frames {frame_hashes(killed)}: {'identical' if same_frames else 'DIFFERENT'}")
-        print(f"file, {killed.stat().st_size} bytes: {'identical' if same_file else 'DIFFERENT'}")
-        left = sorted(path.name for path in (folder / "out").iterdir())
-        print(f"processes left: {len(orphans)}")
-        print(f"in the output folder: {', '.join(left)}")
-    return 0 if same_frames and same_file and not orphans and code == 0 else 1
+        wrong: list[str] = []
+        for how in ("render", "batch") if options.how == "both" else (options.how,):
+            wrong += kill_and_resume(folder, how, spent, options)
+    for words in wrong:
+        print(f"WRONG: {words}")
+    print(f"{len(wrong)} things wrong" if wrong else "the same bytes, and nothing left over")
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":

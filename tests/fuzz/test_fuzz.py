@@ -17,10 +17,11 @@ from PIL import Image
 from talkhead_cli.batch.manifest import parse_manifest
 from talkhead_cli.errors import InputError, PresetError, TalkheadError
 from talkhead_cli.face.image import read_portrait_image
-from talkhead_cli.motion_files import WIDTHS, load_motion, save_motion
+from talkhead_cli.motion_files import load_motion, save_motion
 from talkhead_cli.settings import load_preset
 from talkhead_cli.wav_header import parse_wav
 from talkhead_models.bundle import BundleError, load_bundle
+from talkhead_models.motion_npz import WIDTHS
 from tests.fuzz import crafted
 from tests.fuzz.cases import WORDS, manifest_text
 from tests.fuzz.fuzz import run_all, say, table

@@ -232,6 +232,18 @@ def test_segments_that_do_not_follow_each_other_do_not_count(
     assert read_segments(folder) == []
 
 
+def test_segments_of_another_version_do_not_count(
+    tmp_path: Path, short_segments: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(Stopped), make_writer(tmp_path, tmp_path) as writer:
+        write_chunks(writer, 2)
+        raise Stopped
+    folder = tmp_path / segments.FOLDER
+    assert len(read_segments(folder)) == 2
+    monkeypatch.setattr(segments, "__version__", "0.0.1")
+    assert read_segments(folder) == []
+
+
 def test_an_output_that_appeared_meanwhile_is_not_replaced(
     tmp_path: Path, short_segments: None
 ) -> None:

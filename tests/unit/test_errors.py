@@ -34,6 +34,7 @@ def test_exit_codes_are_the_documented_ones() -> None:
         "PresetError": 4,
         "WeightsError": 5,
         "MediaError": 6,
+        "DiskFull": 6,
         "DeviceError": 7,
         "OutOfMemory": 7,
     }

@@ -91,5 +91,6 @@ def test_file_url_is_absolute_and_plain(monkeypatch: pytest.MonkeyPatch, tmp_pat
 
 def test_version_of_what_does_not_run() -> None:
     assert ffmpeg_version("/nowhere/ffmpeg") == "unknown"
-    assert run_captured(["/nowhere/ffmpeg"]) == ""
+    with pytest.raises(MediaError, match="/nowhere/ffmpeg cannot be run"):
+        run_captured(["/nowhere/ffmpeg"])
     assert ffmpeg_version(ffmpeg_path()) != "unknown"

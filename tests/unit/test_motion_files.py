@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from talkhead_cli.errors import InputError, UsageError
+from talkhead_cli.errors import DiskFull, InputError, UsageError
 from talkhead_cli.motion_csv import COUNT, RATE, TIMECODE, pick_rate, timecode
 from talkhead_cli.motion_files import MotionRecorder, load_motion, save_motion
 from talkhead_cli.playback import SavedMotion
@@ -243,7 +243,7 @@ def test_nothing_is_replaced_unasked_and_nothing_half_written(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("talkhead_cli.motion_files.csv_text", full)
-    with pytest.raises(InputError, match="No space left"):
+    with pytest.raises(DiskFull, match="the disk is full"):
         save_motion(path, random_motion())
     assert path.read_text() == "mine"
     assert [item.name for item in tmp_path.iterdir()] == ["m.csv"]
