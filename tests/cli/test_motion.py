@@ -23,8 +23,8 @@ PAGE = ROOT / "docs" / "motion.md"
 
 
 def render(talkhead: Talkhead, *arguments: object) -> Path:
-    """Render on the CPU; the video's path is the argument after -o."""
-    done = talkhead("render", *arguments, "--device", "cpu", "--json")
+    """Render on the CPU; the video's path is the argument after -o. Marks tell whether speech was heard."""
+    done = talkhead("render", *arguments, "--device", "cpu", "--json", "--no-marking")
     assert done.code == 0, done.err
     return Path(str(arguments[arguments.index("-o") + 1]))
 
@@ -85,6 +85,9 @@ class Stopped(Exception):
     """Stands for whatever ends a render in the middle."""
 
 
+SMALL = {"device": "cpu", "size": 128, "fps": "15", "marking": False}
+
+
 class Long(NamedTuple):
     """A video of several segments, in a folder of its own."""
 
@@ -111,7 +114,7 @@ def long(
     monkeypatch.setattr("talkhead_cli.timing.PROGRESS_SECONDS", 0.0)
     speech = tmp_path / "speech.wav"
     run_ffmpeg("-i", speech_wav, "-t", 3, speech)
-    return Long(tmp_path, speech, {"device": "cpu", "size": 128, "fps": "15"}, astronaut_png)
+    return Long(tmp_path, speech, SMALL, astronaut_png)
 
 
 def stop(event: dict[str, object]) -> None:
