@@ -263,10 +263,10 @@ def test_bundle_round_trip(tmp_path: Path, generator: MotionGenerator) -> None:
     assert np.array_equal(restored.parts.style, generator.parts.style)
     del tensors["denoiser.no_speech"]
     save_bundle(tmp_path / "broken.safetensors", tensors, config, {})
-    with pytest.raises(BundleError, match="not? (a )?motion generator"):
+    with pytest.raises(BundleError, match=r"not? (a )?motion generator"):
         generator_from_bundle(load_bundle(tmp_path / "broken.safetensors"))
     save_bundle(tmp_path / "other.safetensors", tensors, {"kind": "other"}, {})
-    with pytest.raises(BundleError, match="not? (a )?motion generator"):
+    with pytest.raises(BundleError, match=r"not? (a )?motion generator"):
         generator_from_bundle(load_bundle(tmp_path / "other.safetensors"))
 
 
