@@ -100,8 +100,9 @@ def save_motions(folder: Path, seeds: Seeds) -> None:
     """Half a second of motion as both kinds of file."""
     from fractions import Fraction
 
-    from talkhead_cli.motion_files import WIDTHS, save_motion
+    from talkhead_cli.motion_files import save_motion
     from talkhead_models.motion import FaceMotion
+    from talkhead_models.motion_npz import WIDTHS
 
     waves = np.sin(np.arange(12)[:, None] / 3).astype(np.float32)
     parts = {name: 0.1 * np.repeat(waves, size, 1) for name, size in WIDTHS.items()}
