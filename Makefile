@@ -4,7 +4,7 @@
 #   make browser drive the report page in Chromium
 #   make faults  all that can go wrong, made to: kills, hung ffmpeg, full disks, clocks, edited files (40 minutes)
 #   make kill    of that, only the batches and the long render that are killed at random moments (30 minutes)
-#   make fuzz    500 damaged inputs through the command line; FUZZ_COUNT, FUZZ_SEED (15 minutes)
+#   make fuzz    500 damaged inputs through the command line; FUZZ_COUNT, FUZZ_SEED (5 minutes)
 #   make gallery PORTRAITS=folder SPEECH=recording    contact sheets of rendered portraits in out/gallery
 #   make docs    write the pages of commands and the headers of the model cards anew
 # Both make .venv first, where it is not there. Needs Python 3.10, 3.11 or 3.12 and nothing else.
