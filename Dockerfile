@@ -10,11 +10,11 @@ ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /source
 # What changes seldom first: the libraries make a layer of their own, which a change of talkhead's code leaves alone.
 COPY pyproject.toml constraints.txt ./
-RUN python -m venv /opt/talkhead \
+RUN python -m venv /usr/local/lib/talkhead \
     && python -c "import tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
 print(*project['dependencies'], *project['optional-dependencies']['heif'], *project['optional-dependencies']['c2pa'], sep='\n')" \
     > requirements.txt \
-    && /opt/talkhead/bin/pip install --constraint constraints.txt --requirement requirements.txt
+    && /usr/local/lib/talkhead/bin/pip install --constraint constraints.txt --requirement requirements.txt
 COPY README.md LICENSE CHANGELOG.md ./
 COPY presets presets
 COPY models/talkhead_models models/talkhead_models
@@ -30,10 +30,10 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin talkhead \
     && mkdir /videos && chown talkhead /videos
-COPY --from=build /opt/talkhead /opt/talkhead
-COPY --from=build /package/lib/python${PYTHON}/site-packages /opt/talkhead/lib/python${PYTHON}/site-packages
+COPY --from=build /usr/local/lib/talkhead /usr/local/lib/talkhead
+COPY --from=build /package/lib/python${PYTHON}/site-packages /usr/local/lib/talkhead/lib/python${PYTHON}/site-packages
 # No console script is copied: it would name the Python of the build.
-RUN printf '#!/bin/sh\nexec /opt/talkhead/bin/python -m talkhead "$@"\n' > /usr/local/bin/talkhead \
+RUN printf '#!/bin/sh\nexec /usr/local/lib/talkhead/bin/python -m talkhead "$@"\n' > /usr/local/bin/talkhead \
     && chmod 0755 /usr/local/bin/talkhead
 # Whatever user is given by --user: nothing is written but to /videos, and below /tmp.
 ENV HOME=/tmp MPLCONFIGDIR=/tmp/matplotlib PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1

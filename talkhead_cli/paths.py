@@ -137,14 +137,13 @@ def temporary_beside(path: Path) -> Path:
         InputError: the folder cannot be written to.
         DiskFull: it has no room.
     """
-    while True:
-        try:
-            handle, name = tempfile.mkstemp(dir=path.parent, prefix=PREFIX, suffix=path.suffix)
-            os.close(handle)
-        except OSError as error:
-            raise write_error(path.parent, error, "cannot write to the output folder") from error
-        if hold(Path(name)):
-            return Path(name)
+
+    def make() -> str:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=PREFIX, suffix=path.suffix)
+        os.close(handle)
+        return name
+
+    return _held(make, path.parent)
 
 
 def temporary_folder_beside(path: Path) -> Path:
@@ -154,11 +153,16 @@ def temporary_folder_beside(path: Path) -> Path:
         InputError: the folder cannot be written to.
         DiskFull: it has no room.
     """
+    return _held(lambda: tempfile.mkdtemp(dir=path.parent, prefix=PREFIX), path.parent)
+
+
+def _held(make: Callable[[], str], folder: Path) -> Path:
+    """What `make` makes in a folder, held; made again where somebody removed it as a leftover in between."""
     while True:
         try:
-            made = Path(tempfile.mkdtemp(dir=path.parent, prefix=PREFIX))
+            made = Path(make())
         except OSError as error:
-            raise write_error(path.parent, error, "cannot write to the output folder") from error
+            raise write_error(folder, error, "cannot write to the output folder") from error
         if hold(made):
             return made
 

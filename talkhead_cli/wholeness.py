@@ -5,11 +5,12 @@ Only the frame of the file is read, not the pictures: a few kilobytes, whatever 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import BinaryIO
 
 from talkhead_cli.errors import MediaError
+from talkhead_cli.marking.boxes import read_boxes
+from talkhead_cli.marking.limits import MarkError
 
 MP4_SUFFIXES = (".mp4", ".mov", ".m4v")
 NESTED = (b"moov", b"trak", b"mdia", b"minf", b"stbl")
@@ -17,8 +18,6 @@ NESTED = (b"moov", b"trak", b"mdia", b"minf", b"stbl")
 
 SEGMENT = 0x18538067
 """Matroska's element that holds all but the header."""
-
-Box = tuple[bytes, int, int]
 
 
 def check_whole(file: Path, name: object, num_frames: int) -> None:
@@ -48,38 +47,23 @@ def check_whole(file: Path, name: object, num_frames: int) -> None:
         )
 
 
-def read_boxes(stream: IO[bytes], start: int, end: int) -> Iterator[Box]:
-    """The boxes between two places of an MP4 file: kind, where the content begins and ends.
-
-    Raises:
-        ValueError: they do not fit.
-    """
-    while start < end:
-        stream.seek(start)
-        head = stream.read(16)
-        length, content = int.from_bytes(head[:4], "big"), start + 8
-        if length == 1:
-            length, content = int.from_bytes(head[8:16], "big"), start + 16
-        if len(head) < 8 or length < content - start or start + length > end:
-            raise ValueError("a box is cut off")
-        yield head[4:8], content, start + length
-        start += length
-
-
-def count_pictures(stream: IO[bytes], size: int) -> int | None:
+def count_pictures(stream: BinaryIO, size: int) -> int | None:
     """Pictures of an MP4 file's first video; None where the file is cut off or has none."""
     try:
-        kinds = {kind for kind, _, _ in read_boxes(stream, 0, size)}
+        kinds = {box.kind for box in read_boxes(stream, 0, size)}
         counts = count_samples(stream, 0, size) if b"mdat" in kinds else []
-    except ValueError:
+    except MarkError:
         return None
     return counts[0] if counts else None
 
 
-def count_samples(stream: IO[bytes], start: int, end: int, video: bool = False) -> list[int]:
+def count_samples(stream: BinaryIO, start: int, end: int, video: bool = False) -> list[int]:
     """Samples of each video track between two places of an MP4 file."""
     found: list[int] = []
-    for kind, begin, stop in read_boxes(stream, start, end):
+    for box in read_boxes(stream, start, end):
+        if not box.size:
+            raise MarkError("a box without a size: whoever wrote it did not come to its end")
+        kind, begin = box.kind, box.start + box.header
         if kind == b"hdlr":
             stream.seek(begin + 8)
             video = video or stream.read(4) == b"vide"  # QuickTime has a second one further in
@@ -87,11 +71,11 @@ def count_samples(stream: IO[bytes], start: int, end: int, video: bool = False) 
             stream.seek(begin + 8)
             found.append(int.from_bytes(stream.read(4), "big"))
         elif kind in NESTED:
-            found += count_samples(stream, begin, stop, video)
+            found += count_samples(stream, begin, box.start + box.size, video)
     return found
 
 
-def is_whole_matroska(stream: IO[bytes], size: int) -> bool:
+def is_whole_matroska(stream: BinaryIO, size: int) -> bool:
     """Whether a Matroska or WebM file reaches as far as its elements say."""
     place, seen = 0, set()
     while place < size:

@@ -216,16 +216,7 @@ def at_some_level(wave: Wave, rng: Generator) -> Wave:
 
 
 def crowded(wave: Wave, rng: Generator, voices: Callable[[], Wave]) -> Wave:
-    """What speech of one person is hardest to follow through: other voices, a hall, or both.
-
-    Args:
-        wave: (n,) clean speech.
-        rng: source of all randomness.
-        voices: draws waves of other speech.
-
-    Returns:
-        (n,) float32, at a level as of `at_some_level`.
-    """
+    """As `spoiled`, by what one person's speech is hardest to follow through: other voices, a hall, or both."""
     result = wave.astype(np.float64)
     draw = rng.random()
     if draw < 0.55:

@@ -60,14 +60,20 @@ def append_box(path: Path, box: bytes) -> None:
         file.write(box)
 
 
-def read_boxes(file: BinaryIO) -> Iterator[Box]:
-    """The top-level boxes from the first on; the size of one that reaches to the end of the file is 0.
+def read_boxes(file: BinaryIO, start: int = 0, end: int | None = None) -> Iterator[Box]:
+    """The boxes from the first on; the size of one that reaches to the end of the file is 0.
+
+    Args:
+        file: to be read anywhere.
+        start: offset of the first box; that of the content of a box, for those inside.
+        end: where the last one ends; the end of the file unless given.
 
     Raises:
-        MarkError: a box reaches beyond the end of the file, or there are too many.
+        MarkError: a box reaches beyond the end, or there are too many.
     """
-    end = file.seek(0, os.SEEK_END)
-    start = count = 0
+    if end is None:
+        end = file.seek(0, os.SEEK_END)
+    count = 0
     while start < end:
         file.seek(start)
         head = file.read(SMALL.size)

@@ -23,4 +23,4 @@ READ_SECONDS = 60.0
 
 
 class MarkError(ValueError):
-    """A mark is there but cannot be read; never leaves this package."""
+    """A mark is there but cannot be read; it never gets as far as a user."""

@@ -127,3 +127,14 @@ def batch(tmp_path: Path) -> Iterator[Batch]:
     for process in batch.started:
         with process:
             process.kill()
+
+
+@pytest.fixture
+def folder(
+    tmp_path: Path, astronaut_png: Path, short_wav: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """The working folder, with what the pages' examples call portrait.png and speech.wav."""
+    shutil.copy(astronaut_png, tmp_path / "portrait.png")
+    shutil.copy(short_wav, tmp_path / "speech.wav")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

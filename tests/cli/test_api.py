@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import doctest
 import re
-import shutil
 import subprocess
 import sys
 from fractions import Fraction
@@ -21,16 +20,6 @@ from talkhead_cli.settings import RenderSettings, parse_fps
 from tests.conftest import ROOT
 
 NAMES = {"FaceMotion", "Portrait", "RenderSettings", "TalkingHeadPipeline", "render"}
-
-
-@pytest.fixture
-def folder(
-    tmp_path: Path, astronaut_png: Path, short_wav: Path, monkeypatch: pytest.MonkeyPatch
-) -> Path:
-    shutil.copy(astronaut_png, tmp_path / "portrait.png")
-    shutil.copy(short_wav, tmp_path / "speech.wav")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 def test_there_are_five_names_and_the_version() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import re
 import shlex
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -37,14 +36,10 @@ COMMANDS = list(
 
 
 @pytest.fixture
-def folder(
-    tmp_path: Path, astronaut_png: Path, short_wav: Path, monkeypatch: pytest.MonkeyPatch
-) -> Path:
-    shutil.copy(astronaut_png, tmp_path / "portrait.png")
-    shutil.copy(short_wav, tmp_path / "speech.wav")
-    (tmp_path / "jobs.csv").write_text("portrait,audio,output\nportrait.png,speech.wav,first.mp4\n")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+def folder(folder: Path) -> Path:
+    """With a manifest, too."""
+    (folder / "jobs.csv").write_text("portrait,audio,output\nportrait.png,speech.wav,first.mp4\n")
+    return folder
 
 
 @pytest.mark.usefixtures("stand_in")

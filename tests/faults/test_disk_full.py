@@ -86,6 +86,7 @@ WRITERS: dict[str, Callable[[Path], Any]] = {
 }
 
 
+@pytest.mark.disk
 @pytest.mark.parametrize("what", WRITERS)
 def test_a_disk_that_fills_up(what: str, small_disk: SmallDisk) -> None:
     folder = small_disk(200)
@@ -132,6 +133,7 @@ def test_what_the_system_says(tmp_path: Path) -> None:
     assert known_error(OSError(errno.EACCES, "Permission denied")) is None
 
 
+@pytest.mark.disk
 def test_state_on_a_full_disk(small_disk: SmallDisk) -> None:
     folder = small_disk(40)
     (folder / "filler").write_bytes(bytes(40 * 1024))
@@ -145,6 +147,7 @@ def test_state_on_a_full_disk(small_disk: SmallDisk) -> None:
     assert make_folder(folder) == []
 
 
+@pytest.mark.disk
 @pytest.mark.slow
 @pytest.mark.usefixtures("stand_in")
 def test_a_render_onto_a_full_disk(case: Case, talkhead: Talkhead, small_disk: SmallDisk) -> None:
@@ -159,6 +162,7 @@ def test_a_render_onto_a_full_disk(case: Case, talkhead: Talkhead, small_disk: S
         assert list(folder.iterdir()) == []
 
 
+@pytest.mark.disk
 def test_a_batch_on_a_full_disk_ends_and_goes_on_when_there_is_room(
     rows: Rows, small_disk: SmallDisk
 ) -> None:
@@ -199,6 +203,7 @@ def test_a_file_larger_than_allowed_fails_its_row_alone(rows: Rows) -> None:
     assert leftovers(rows.out_dir) == []
 
 
+@pytest.mark.disk
 def test_checkpoints_stay_whole(small_disk: SmallDisk) -> None:
     folder = small_disk(100)
     write_whole(folder / "00000.npz", b"first" * 1000)

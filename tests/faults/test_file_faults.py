@@ -158,6 +158,7 @@ def test_outputs_that_are_no_files(
     assert len(list(tmp_path.iterdir())) == 1
 
 
+@pytest.mark.disk
 def test_a_read_only_disk(
     case: Case, talkhead: Talkhead, small_disk: Callable[[int], Path]
 ) -> None:

@@ -34,6 +34,11 @@ def wav(path: Path, rate: int, channels: int, samples: bytes, data_size: int | N
     return path
 
 
+def generate(source: str, *rest: object) -> None:
+    """Run ffmpeg on a source of its own."""
+    run_ffmpeg("-f", "lavfi", "-i", source, *rest)
+
+
 def slow_wav(path: Path) -> Path:
     return wav(path, 1, 1, bytes(2000))
 
@@ -66,10 +71,7 @@ def not_numbers_wav(path: Path) -> Path:
 def endless_flac(path: Path) -> Path:
     """A few kilobytes of silence that are an hour, and do not say so."""
     whole = path.with_name("short.flac")
-    run_ffmpeg(
-        "-f",
-        "lavfi",
-        "-i",
+    generate(
         "anullsrc=r=8000:cl=mono:d=3600",
         "-c:a",
         "flac",
@@ -90,7 +92,7 @@ def endless_flac(path: Path) -> Path:
 def large_art_mp3(path: Path) -> Path:
     """An mp3 file whose picture says that it is 256 MiB large."""
     whole = path.with_name("plain.mp3")
-    run_ffmpeg("-f", "lavfi", "-i", "sine=d=1:r=16000", whole)
+    generate("sine=d=1:r=16000", whole)
     size = bytes([0x7F, 0x7F, 0x7F, 0x7F])
     frame = b"APIC" + size + b"\0\0" + b"\0image/png\0\3\0"
     path.write_bytes(b"ID3\4\0\0" + size + frame + bytes(2_000_000) + whole.read_bytes())
@@ -104,9 +106,15 @@ def large_art_mp3(path: Path) -> Path:
 def ages_film(path: Path) -> Path:
     """Two pictures that are years apart: at a constant rate, thousands of millions."""
     whole = path.with_name("two.mp4")
-    source = ["-f", "lavfi", "-i", "testsrc=s=256x256:r=25:d=0.08"]
-    run_ffmpeg(
-        *source, "-c:v", "mpeg4", "-use_editlist", "0", "-video_track_timescale", "25", whole
+    generate(
+        "testsrc=s=256x256:r=25:d=0.08",
+        "-c:v",
+        "mpeg4",
+        "-use_editlist",
+        "0",
+        "-video_track_timescale",
+        "25",
+        whole,
     )
     data = bytearray(whole.read_bytes())
     whole.unlink()
@@ -119,10 +127,7 @@ def ages_film(path: Path) -> Path:
 def vast_film(path: Path) -> Path:
     """One picture of 30000 by 30000 pixels."""
     whole = path.with_name("small.avi")
-    run_ffmpeg(
-        "-f",
-        "lavfi",
-        "-i",
+    generate(
         "color=s=128x128:r=25:d=0.04",
         "-c:v",
         "rawvideo",

@@ -47,13 +47,11 @@ def test_a_missing_synthesizer_is_one_sentence(monkeypatch: pytest.MonkeyPatch) 
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow  # of those tests that may want more than talkhead's own dependencies: espeak-ng
 def test_synthetic_phones_cover_their_sound() -> None:
     from espeak import Espeak, EspeakError
 
-    try:
-        engine = Espeak()
-    except EspeakError:
-        pytest.skip("espeak-ng is not installed")
+    engine = Espeak()
     spoken = engine.speak("de", "Mama, bitte.", 140)
     assert spoken is not None
     names = "".join(phone.name for phone in spoken.phones)

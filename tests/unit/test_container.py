@@ -7,8 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from tests.conftest import ROOT
 
 TEXT = (ROOT / "Dockerfile").read_text()
@@ -59,9 +57,9 @@ def test_the_wheel_can_be_built_from_what_is_copied(tmp_path: Path) -> None:
 
 
 def test_the_libraries_are_read_from_the_project(tmp_path: Path) -> None:
-    if sys.version_info < (3, 11):
-        pytest.skip("tomllib is in Python 3.11 and newer, as in the image")
     (script,) = re.findall(r'python -c "(.*?)" ', " ".join(words for _, words in STEPS), re.DOTALL)
+    if sys.version_info < (3, 11):  # the image is newer; pytest brings what tomllib was before
+        script = script.replace("import tomllib", "import tomli as tomllib")
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
     )
