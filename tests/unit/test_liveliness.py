@@ -58,6 +58,18 @@ def test_blinks_are_as_people_blink() -> None:
     assert 5 <= np.median(rates) <= 40
 
 
+def test_no_minute_is_short_of_blinks() -> None:
+    """The last of ten minutes has about as many as the first, whatever the seed."""
+    config, minute = EventConfig(blink_seconds=2.22, blink_spread=0.6), 60 * 25
+    for seed in range(10):
+        pace = np.ones(10 * minute, np.float32)
+        lids, _ = blinks(config, seed, start_events(config, seed), 0, pace)
+        shut = lids.max(1) > 0.5
+        counts = (shut[1:] & ~shut[:-1])[: 10 * minute - 1]
+        first, last = counts[:minute].sum(), counts[-minute:].sum()
+        assert 0.8 <= last / first <= 1.25
+
+
 def test_blinks_wait_for_a_better_moment() -> None:
     """Ten seconds in which time stands still have no blink but one that is under way; then it comes soon."""
     for seed in range(4):
