@@ -25,6 +25,9 @@ SUFFIX = ".json"
 LONGEST_NAME = 255
 """Bytes of a file's name on nearly all file systems."""
 
+LARGEST = 1 << 20
+"""Bytes of a sidecar that are read; ours have two thousand."""
+
 VERSIONED = ("torch", "numpy", "mediapipe", "opencv-python")
 
 
@@ -107,10 +110,6 @@ def versions() -> dict[str, str]:
             found[name] = "missing"
     found["ffmpeg"] = ffmpeg_version(ffmpeg_path())
     return found
-
-
-LARGEST = 1 << 20
-"""Bytes; ours have two thousand."""
 
 
 def read_sidecar(video: Path) -> dict[str, Any]:

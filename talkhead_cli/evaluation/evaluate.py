@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from dataclasses import dataclass
 from math import inf
@@ -42,7 +41,7 @@ from talkhead_cli.evaluation.stream import (
 from talkhead_cli.evaluation.tracker import FaceChoice, FaceFilm, FaceTracker
 from talkhead_cli.paths import check_input
 from talkhead_cli.settings import RenderSettings
-from talkhead_cli.sidecar import sidecar_path
+from talkhead_cli.sidecar import read_sidecar
 from talkhead_cli.timing import Ticker
 
 if TYPE_CHECKING:
@@ -52,9 +51,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 __all__ = ["EvaluationRequest", "evaluate_video"]
-
-LARGEST_SIDECAR = 1 << 20
-"""Bytes."""
 
 
 @dataclass(frozen=True)
@@ -311,16 +307,7 @@ def loudness_of(features: SpeechFeatures | None) -> NDArray[np.float32]:
 
 def read_render_settings(video: Path) -> dict[str, Any]:
     """The settings that the sidecar beside a video names; none where there is none of ours."""
-    path = sidecar_path(video)
-    try:
-        if not path.is_file() or path.stat().st_size > LARGEST_SIDECAR:
-            return {}
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    if not isinstance(record, dict) or "talkhead" not in record:
-        return {}
-    settings = record.get("settings")
+    settings = read_sidecar(video).get("settings")
     if not isinstance(settings, dict):
         return {}
     return {key: value for key, value in settings.items() if is_setting(key, value)}
